@@ -1,0 +1,85 @@
+"""Outputs that appear whole or not at all.
+
+Everything is written beside its destination and renamed over it, so a kill or a full disk leaves
+either the old file or none, never a half-written one.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+
+@contextmanager
+def atomic_path(destination: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a temporary path in the destination's folder; rename it on success, delete it on error."""
+    destination = Path(destination)
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{destination.name}.", dir=destination.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        # mkstemp makes private files; outputs follow the user's umask like any other file.
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())
+        os.replace(temporary, destination)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_directory(destination: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield an empty temporary folder; on success it replaces ``destination`` as a whole."""
+    destination = Path(destination)
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{destination.name}.", dir=destination.parent))
+    try:
+        yield temporary
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o777 & ~umask)
+        if destination.exists():
+            shutil.rmtree(destination)
+        os.replace(temporary, destination)
+    finally:
+        if temporary.exists():
+            shutil.rmtree(temporary)
+
+
+def write_bytes(destination: str | os.PathLike[str], content: bytes) -> None:
+    """Write ``content`` atomically."""
+    with atomic_path(destination) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_text(destination: str | os.PathLike[str], content: str) -> None:
+    """Write UTF-8 text atomically."""
+    write_bytes(destination, content.encode("utf-8"))
+
+
+def finite_or_none(value: Any) -> Any:
+    """Replace NaN and infinities by None, recursively: JSON has no such numbers."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: finite_or_none(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite_or_none(item) for item in value]
+    return value
+
+
+def write_json(destination: str | os.PathLike[str], content: Any) -> None:
+    """Write indented JSON with a final newline atomically; NaN becomes null."""
+    text = json.dumps(finite_or_none(content), indent=2, ensure_ascii=False, allow_nan=False)
+    write_text(destination, text + "\n")

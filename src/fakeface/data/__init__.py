@@ -1,0 +1,1 @@
+"""From archives of photographs to packed, split, laundered image sets."""

@@ -1,0 +1,80 @@
+"""Laundering: what happens to a picture between its making and its being judged.
+
+One chain for both classes and for every use (augmentation in training, condition in the test):
+a rescaling round trip with some probability, then JPEG. Each image's draw comes from its own seed,
+so results depend neither on the batch size nor on the number of threads.
+"""
+
+from __future__ import annotations
+
+import io
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from PIL import Image
+
+from fakeface.params import ProtocolParams
+
+_POOL = ThreadPoolExecutor(max_workers=2, thread_name_prefix="laundering")
+_CHUNK = 16
+
+
+def is_identity(protocol: ProtocolParams) -> bool:
+    """True if the chain never changes a pixel."""
+    rescales = protocol.rescale_probability > 0 and protocol.rescale_min < 1
+    return not rescales and protocol.jpeg_quality is None
+
+
+def launder_one(image: np.ndarray, protocol: ProtocolParams, rng: np.random.Generator) -> np.ndarray:
+    """One image through the chain.
+
+    Args:
+        image: uint8 (H, W, 3).
+        protocol: the chain.
+        rng: source of the draws; always advanced by the same three numbers.
+
+    Returns:
+        uint8 (H, W, 3).
+    """
+    chance, scale, quality = rng.random(3)
+    if is_identity(protocol):
+        return image
+    picture = Image.fromarray(np.ascontiguousarray(image))
+    width, height = picture.size
+    if chance < protocol.rescale_probability:
+        factor = protocol.rescale_min + scale * (1 - protocol.rescale_min)
+        small = (max(1, round(width * factor)), max(1, round(height * factor)))
+        picture = picture.resize(small, Image.Resampling.BICUBIC)
+        picture = picture.resize((width, height), Image.Resampling.BICUBIC)
+    if protocol.jpeg_quality is not None:
+        low, high = protocol.jpeg_quality
+        buffer = io.BytesIO()
+        picture.save(buffer, format="JPEG", quality=low + int(quality * (high - low + 1)))
+        picture = Image.open(buffer)
+    return np.asarray(picture, dtype=np.uint8)
+
+
+def launder(images: np.ndarray, protocol: ProtocolParams, seeds: np.ndarray) -> np.ndarray:
+    """A batch through the chain, image ``i`` with seed ``seeds[i]``.
+
+    Args:
+        images: uint8 (B, H, W, 3).
+        protocol: the chain.
+        seeds: (B,) or (B, K) non-negative integers.
+
+    Returns:
+        uint8 (B, H, W, 3), a new array.
+    """
+    if len(images) != len(seeds):
+        raise ValueError(f"{len(images)} images but {len(seeds)} seeds")
+    result = np.array(images, copy=True)
+    if is_identity(protocol):
+        return result
+
+    def chunk(start: int) -> None:
+        for row in range(start, min(start + _CHUNK, len(images))):
+            rng = np.random.default_rng(np.asarray(seeds[row]).tolist())
+            result[row] = launder_one(images[row], protocol, rng)
+
+    list(_POOL.map(chunk, range(0, len(images), _CHUNK)))
+    return result

@@ -1,0 +1,1 @@
+"""Generators: architectures, training recipes, loaders and sampling."""

@@ -1,0 +1,87 @@
+"""DCGAN: strided convolutions down, transposed convolutions up.
+
+Radford, Metz and Chintala, "Unsupervised Representation Learning with Deep Convolutional
+Generative Adversarial Networks", ICLR 2016.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+
+def _initialise(module: nn.Module) -> None:
+    """Normal(0, 0.02) weights as in the DCGAN paper; norm scales around one."""
+    if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
+        nn.init.normal_(module.weight, 0.0, 0.02)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+    elif isinstance(module, nn.BatchNorm2d):
+        nn.init.normal_(module.weight, 1.0, 0.02)
+        nn.init.zeros_(module.bias)
+
+
+class DCGANGenerator(nn.Module):
+    """z to a square image, doubling the side with each 4x4 transposed convolution.
+
+    Args:
+        z_dim: length of the latent vector.
+        width: channels before the last layer; doubled for each halving of the side.
+        image_size: output side, a power of two of at least 8.
+    """
+
+    def __init__(self, z_dim: int = 100, width: int = 64, image_size: int = 64) -> None:
+        super().__init__()
+        self.z_dim = z_dim
+        self.image_size = image_size
+        doublings = (image_size // 4).bit_length() - 1
+        if image_size != 4 << doublings or doublings < 1:
+            raise ValueError(f"image_size must be a power of two >= 8, got {image_size}")
+        channels = width << (doublings - 1)
+        layers: list[nn.Module] = [
+            nn.ConvTranspose2d(z_dim, channels, 4, 1, 0, bias=False),  # (B, C, 4, 4)
+            nn.BatchNorm2d(channels),
+            nn.ReLU(inplace=True),
+        ]
+        for _ in range(doublings - 1):
+            layers += [
+                nn.ConvTranspose2d(channels, channels // 2, 4, 2, 1, bias=False),
+                nn.BatchNorm2d(channels // 2),
+                nn.ReLU(inplace=True),
+            ]
+            channels //= 2
+        layers += [nn.ConvTranspose2d(channels, 3, 4, 2, 1), nn.Tanh()]
+        self.main = nn.Sequential(*layers)
+        self.apply(_initialise)
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        """(B, z_dim) float to (B, 3, image_size, image_size) in [-1, 1]."""
+        return self.main(z.view(z.shape[0], self.z_dim, 1, 1))
+
+
+class DCGANDiscriminator(nn.Module):
+    """Mirror image of the generator; also serves as critic.
+
+    Args:
+        width: channels after the first layer; doubled with each halving of the side.
+        image_size: input side, a power of two of at least 8.
+    """
+
+    def __init__(self, width: int = 64, image_size: int = 64) -> None:
+        super().__init__()
+        layers: list[nn.Module] = [nn.Conv2d(3, width, 4, 2, 1), nn.LeakyReLU(0.2, inplace=True)]
+        channels, side = width, image_size // 2
+        while side > 4:
+            layers += [
+                nn.Conv2d(channels, channels * 2, 4, 2, 1, bias=False),
+                nn.BatchNorm2d(channels * 2),
+                nn.LeakyReLU(0.2, inplace=True),
+            ]
+            channels, side = channels * 2, side // 2
+        layers += [nn.Conv2d(channels, 1, 4, 1, 0)]
+        self.main = nn.Sequential(*layers)
+        self.apply(_initialise)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, 3, image_size, image_size) in [-1, 1] to logits (B,)."""
+        return self.main(x).flatten()

@@ -1,0 +1,93 @@
+"""Generator weights as safetensors: the tensors, and in the header what network they belong to."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+from fakeface.atomic import atomic_path
+from fakeface.gans.architectures import build_generator
+
+
+class WeightsError(ValueError):
+    """A weights file is unreadable or does not fit the network it names."""
+
+
+def save_generator(
+    path: str | Path, generator: nn.Module, architecture: str, config: dict[str, Any]
+) -> None:
+    """Write ``generator`` in half precision, with its architecture and arguments in the header."""
+    tensors = {
+        name: (tensor.half() if tensor.is_floating_point() else tensor).contiguous().cpu()
+        for name, tensor in generator.state_dict().items()
+        if not name.endswith("num_batches_tracked")
+    }
+    header = {"architecture": architecture, "config": json.dumps(config, sort_keys=True)}
+    with atomic_path(path) as temporary:
+        save_file(tensors, temporary, metadata=header)
+
+
+def explain_mismatch(path: str | Path, missing: list[str], unexpected: list[str]) -> str:
+    """One line that names at most ten keys a file lacks and ten that the network does not know."""
+
+    def some(keys: list[str]) -> str:
+        more = f" and {len(keys) - 10} more" if len(keys) > 10 else ""
+        return ", ".join(keys[:10]) + more if keys else "none"
+
+    return (
+        f"{path}: weights do not fit the architecture; "
+        f"missing keys: {some(missing)}; unexpected keys: {some(unexpected)}"
+    )
+
+
+def load_strictly(path: str | Path, module: nn.Module, tensors: dict[str, torch.Tensor]) -> None:
+    """Load ``tensors`` (any float type) into ``module``; every key and shape must fit.
+
+    ``num_batches_tracked`` counters may be absent: they play no part in evaluation mode.
+
+    Raises:
+        WeightsError: naming the file and the keys or shapes that differ.
+    """
+    own = module.state_dict()
+    needed = {name for name in own if not name.endswith("num_batches_tracked")}
+    missing, unexpected = sorted(needed - set(tensors)), sorted(set(tensors) - set(own))
+    if missing or unexpected:
+        raise WeightsError(explain_mismatch(path, missing, unexpected))
+    wrong = [
+        f"{name} is {tuple(tensors[name].shape)}, expected {tuple(own[name].shape)}"
+        for name in sorted(tensors)
+        if tensors[name].shape != own[name].shape
+    ]
+    if wrong:
+        raise WeightsError(f"{path}: weights do not fit the architecture; " + "; ".join(wrong[:10]))
+    module.load_state_dict(
+        {name: tensors.get(name, tensor).to(tensor.dtype) for name, tensor in own.items()}
+    )
+
+
+def load_generator(path: str | Path) -> nn.Module:
+    """Generator of a file written by :func:`save_generator`, in float32 and evaluation mode.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        WeightsError: if it is no safetensors file or its tensors do not fit its header.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"{path}: no such weights file")
+    try:
+        with safe_open(path, framework="pt") as stored:
+            header = stored.metadata() or {}
+            tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise WeightsError(f"{path}: not a safetensors file ({error})") from error
+    if not {"architecture", "config"} <= set(header):
+        raise WeightsError(f"{path}: header names no architecture, expected keys architecture, config")
+    generator = build_generator(header["architecture"], json.loads(header["config"]))
+    load_strictly(path, generator, tensors)
+    return generator.eval()

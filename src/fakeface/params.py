@@ -1,0 +1,277 @@
+"""params.yaml as typed, validated values; every problem of a file is reported at once."""
+
+from __future__ import annotations
+
+import types
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Probability = Annotated[float, Field(gt=0, lt=1)]
+PositiveInt = Annotated[int, Field(ge=1)]
+PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+GanName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+JpegQuality = Annotated[int, Field(ge=1, le=100)]
+Upsampler = Literal["transposed", "nearest", "bilinear", "pixelshuffle", "none"]
+
+
+class ParamsError(ValueError):
+    """A params file cannot be used; the message has one line a problem."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SplitParams(_Section):
+    """Expected shares of validation and test photographs; the rest trains."""
+
+    val: Probability
+    test: Probability
+
+    @model_validator(mode="after")
+    def _leave_some_for_training(self) -> SplitParams:
+        if self.val + self.test >= 1:
+            raise ValueError(f"val + test must be below 1, got {self.val} + {self.test}")
+        return self
+
+
+class DataParams(_Section):
+    """Where the photographs come from and how they are split."""
+
+    source: Literal["celeba-mini", "celeba", "folder"]
+    root: str | None = None
+    splits: SplitParams
+    max_corrupt_fraction: Fraction = 0.01
+
+    @model_validator(mode="after")
+    def _folder_needs_a_root(self) -> DataParams:
+        if self.source == "folder" and not self.root:
+            raise ValueError("root must be a folder, zip or tar when source is 'folder', got null")
+        return self
+
+
+class GanParams(_Section):
+    """One generator: how to load it, and two facts that the evaluation relies on."""
+
+    loader: Literal["zoo", "gan_face_generate", "mmgeneration", "mimicry", "pytorch_gan_zoo"]
+    weights: str | None = None
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{8,64}$")] | None = None
+    architecture: str
+    upsampler: Upsampler
+
+
+class GenerateParams(_Section):
+    """How many images each generator makes for each split."""
+
+    n_train: PositiveInt
+    n_val: PositiveInt
+    n_test: PositiveInt
+    batch_size: PositiveInt
+
+
+class ProtocolParams(_Section):
+    """One laundering chain: an optional rescaling round trip, then an optional JPEG."""
+
+    rescale_probability: Fraction = 0.0
+    rescale_min: Annotated[float, Field(gt=0, le=1)] = 1.0
+    jpeg_quality: tuple[JpegQuality, JpegQuality] | None = None
+
+    @model_validator(mode="after")
+    def _ordered(self) -> ProtocolParams:
+        if self.jpeg_quality and self.jpeg_quality[0] > self.jpeg_quality[1]:
+            raise ValueError(f"jpeg_quality must be [low, high], got {list(self.jpeg_quality)}")
+        return self
+
+
+class ProtocolsParams(_Section):
+    """The three conditions that every detector is tested under."""
+
+    laundered: ProtocolParams
+    mild: ProtocolParams
+    clean: ProtocolParams
+
+
+ProtocolName = Literal["laundered", "mild", "clean"]
+
+
+class QualityParams(_Section):
+    """Image-set quality with torch-fidelity."""
+
+    extractor: Literal["efficientnet-lite0", "inception-v3-compat"]
+    weights: str | None = None
+    n_images: Annotated[int, Field(ge=2)]
+    kid_subset_size: Annotated[int, Field(ge=2)]
+    kid_subsets: PositiveInt
+    neighbourhood: PositiveInt
+    batch_size: PositiveInt
+
+    @model_validator(mode="after")
+    def _subset_fits(self) -> QualityParams:
+        if self.kid_subset_size > self.n_images:
+            raise ValueError(
+                f"kid_subset_size must be at most n_images ({self.n_images}), got {self.kid_subset_size}"
+            )
+        return self
+
+
+class CffnParams(_Section):
+    """The common fake feature network and its pairwise training."""
+
+    variant: Literal["paper"] = "paper"
+    feature_levels: tuple[Literal[1, 2, 3, 4], ...]
+    unit_norm: bool
+    pairing: Literal["batch", "sampled"]
+    epochs: PositiveInt
+    steps_per_epoch: PositiveInt | None = None
+    batch_size: Annotated[int, Field(ge=4, multiple_of=2)]
+    lr: PositiveFloat
+    augmentation: ProtocolName
+
+    @model_validator(mode="after")
+    def _levels(self) -> CffnParams:
+        levels = self.feature_levels
+        if not levels or list(levels) != sorted(set(levels)):
+            raise ValueError(f"feature_levels must be ascending and distinct, got {list(levels)}")
+        return self
+
+
+class CnParams(_Section):
+    """The classification network on frozen CFFN features."""
+
+    epochs: PositiveInt
+    batch_size: Annotated[int, Field(ge=2)]
+    lr: PositiveFloat
+    views: PositiveInt
+    target_fpr: Probability
+
+
+class EvaluateParams(_Section):
+    """Bootstrap and pictures."""
+
+    bootstrap: Annotated[int, Field(ge=0)]
+    batch_size: PositiveInt
+    embedding_points: PositiveInt
+
+
+class RegressionRule(_Section):
+    """What counts as a regression of one metric."""
+
+    direction: Literal["higher", "lower"]
+    tolerance: Annotated[float, Field(ge=0)]
+
+
+class Params(_Section):
+    """The whole of params.yaml. See the comments there for the meaning of each key."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**31)]
+    margin: PositiveFloat
+    image_size: Annotated[int, Field(ge=32, multiple_of=32)]
+    device: Literal["auto", "cpu", "cuda"]
+    precision: Literal["fp32", "bf16"]
+    data: DataParams
+    gans: Annotated[dict[GanName, GanParams], Field(min_length=1)]
+    held_out: list[str]
+    generate: GenerateParams
+    protocols: ProtocolsParams
+    quality: QualityParams
+    cffn: CffnParams
+    cn: CnParams
+    evaluate: EvaluateParams
+    regression: dict[str, RegressionRule]
+
+    @model_validator(mode="after")
+    def _held_out_exist_and_leave_some(self) -> Params:
+        unknown = [name for name in self.held_out if name not in self.gans]
+        if unknown:
+            raise ValueError(f"held_out must name entries of gans ({', '.join(self.gans)}), got {unknown}")
+        if len(set(self.held_out)) != len(self.held_out):
+            raise ValueError(f"held_out must name each GAN once, got {self.held_out}")
+        if not self.training_gans:
+            raise ValueError("held_out must leave at least one GAN to train on, got all of them")
+        return self
+
+    @property
+    def training_gans(self) -> list[str]:
+        """Names of the GANs that training, validation and the threshold may see, in file order."""
+        return [name for name in self.gans if name not in self.held_out]
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """Safe YAML that refuses a key given twice instead of keeping the last one."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=deep)
+            if key in seen:
+                line = key_node.start_mark.line + 1
+                raise ParamsError(f"key {key!r} is given twice, again on line {line}")
+            seen.add(key)
+        return super().construct_mapping(node, deep=deep)
+
+
+def _known_keys(model: Any, location: tuple[int | str, ...]) -> list[str]:
+    """Field names of the section that holds the last element of ``location``."""
+    for part in location[:-1]:
+        if isinstance(model, type) and issubclass(model, BaseModel) and part in model.model_fields:
+            model = model.model_fields[str(part)].annotation
+        elif get_origin(model) is dict:
+            model = get_args(model)[1]
+        if get_origin(model) is types.UnionType:
+            model = get_args(model)[0]
+    if isinstance(model, type) and issubclass(model, BaseModel):
+        return list(model.model_fields)
+    return []
+
+
+def _describe(error: Any, root: type[BaseModel]) -> str:
+    location = tuple(part for part in error["loc"] if part != "[key]")
+    key = ".".join(str(part) for part in location) or "the file"
+    kind, value = error["type"], error["input"]
+    if kind == "extra_forbidden":
+        return f"unknown key {key}, expected one of {', '.join(_known_keys(root, location))}"
+    if kind == "missing":
+        return f"{key} is missing"
+    if kind == "value_error":
+        prefix = "" if not location else f"{key}: "
+        return prefix + str(error["ctx"]["error"])
+    return f"{key} {error['msg'].replace('Input should be', 'must be', 1)}, got {value!r}"
+
+
+def read_yaml(path: str | Path) -> Any:
+    """Safely parsed YAML; duplicate keys are an error.
+
+    Raises:
+        ParamsError: naming the file, if it is absent or no YAML.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ParamsError(f"{path}: no such file") from None
+    try:
+        return yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506 - a SafeLoader subclass
+    except (yaml.YAMLError, ParamsError) as error:
+        raise ParamsError(f"{path}: {error}") from error
+
+
+def validate(model: type[BaseModel], content: Any, path: str | Path) -> Any:
+    """``content`` as an instance of ``model``, or one ParamsError with a line for every problem."""
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        lines = [f"{path}: {_describe(problem, model)}" for problem in error.errors()]
+        raise ParamsError("\n".join(lines)) from None
+
+
+def load_params(path: str | Path = "params.yaml") -> Params:
+    """Read and validate a params file.
+
+    Raises:
+        ParamsError: with one line ``<file>: <key> must be ..., got ...`` for each problem.
+    """
+    params: Params = validate(Params, read_yaml(path), path)
+    return params
