@@ -7,7 +7,7 @@ gradients pass through it to the generator.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -34,9 +34,7 @@ def translation(x: torch.Tensor, generator: torch.Generator, ratio: float = 0.12
     dy = torch.randint(0, 2 * reach_y + 1, (batch,), generator=generator, device=device).tolist()
     dx = torch.randint(0, 2 * reach_x + 1, (batch,), generator=generator, device=device).tolist()
     padded = F.pad(x, (reach_x, reach_x, reach_y, reach_y))
-    shifted = [
-        image[:, y : y + height, z : z + width] for image, y, z in zip(padded, dy, dx, strict=True)
-    ]
+    shifted = [image[:, y : y + height, z : z + width] for image, y, z in zip(padded, dy, dx, strict=True)]
     return torch.stack(shifted)
 
 
@@ -46,7 +44,7 @@ AUGMENTATIONS: dict[str, Callable[[torch.Tensor, torch.Generator], torch.Tensor]
 }
 
 
-def augment(x: torch.Tensor, policy: list[str], generator: torch.Generator) -> torch.Tensor:
+def augment(x: torch.Tensor, policy: Sequence[str], generator: torch.Generator) -> torch.Tensor:
     """Apply the named augmentations in order to (B, 3, H, W) in [-1, 1]; same shape and dtype."""
     for name in policy:
         x = AUGMENTATIONS[name](x, generator)

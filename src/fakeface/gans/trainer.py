@@ -34,6 +34,15 @@ class TrainingDiverged(RuntimeError):
     """A loss is no longer finite; the message names the step."""
 
 
+def run_fingerprint(recipe: Recipe, images: np.ndarray) -> str:
+    """Hexadecimal identity of a run: its recipe and its photographs.
+
+    Training longer, or looking more often, continues the same run: neither is part of its identity.
+    """
+    identity = json.dumps(recipe.model_dump(exclude={"images", "snapshot_every"}), sort_keys=True).encode()
+    return hashlib.sha256(identity + hashlib.sha256(np.ascontiguousarray(images).data).digest()).hexdigest()
+
+
 def _optimiser(recipe: OptimiserRecipe, module: nn.Module) -> torch.optim.Optimizer:
     if recipe.name == "rmsprop":
         return torch.optim.RMSprop(module.parameters(), lr=recipe.lr)
@@ -84,7 +93,7 @@ class GANTrainer:
         self.generator = build_generator(g.architecture, g.config).to(device)
         self.discriminator = build_discriminator(d.architecture, d.config).to(device)
         for network in (self.generator, self.discriminator):
-            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            network.to(memory_format=torch.channels_last)
         self.z_dim = int(self.generator.z_dim)  # type: ignore[arg-type]
         self.ema = copy.deepcopy(self.generator).eval()
         self.optimiser_g = _optimiser(recipe.optimiser_g, self.generator)
@@ -94,11 +103,7 @@ class GANTrainer:
         self.seconds = 0.0
         fixed = torch.Generator().manual_seed(recipe.seed + 1)
         self.fixed_z = torch.randn(64, self.z_dim, generator=fixed).to(device)
-        self.fingerprint = hashlib.sha256(
-            # Training longer, or looking more often, continues the same run: neither is part of its identity.
-            json.dumps(recipe.model_dump(exclude={"images", "snapshot_every"}), sort_keys=True).encode()
-            + hashlib.sha256(np.ascontiguousarray(images)).digest()
-        ).hexdigest()
+        self.fingerprint = run_fingerprint(recipe, images)
         self._epoch = -1
 
     # --- state -------------------------------------------------------------------------------
@@ -247,7 +252,8 @@ class GANTrainer:
         Returns:
             True when the recipe is complete, False when time ran out first.
         """
-        recipe, started, losses = self.recipe, time.monotonic(), {}
+        recipe, started = self.recipe, time.monotonic()
+        losses: dict[str, float] = {}
         last_save = last_tick = started
         bar = tqdm(total=recipe.images, initial=self.images_shown, unit="img", disable=None)
         while self.images_shown < recipe.images:
@@ -270,5 +276,7 @@ class GANTrainer:
                 return False
         bar.close()
         self.save_checkpoint()
+        if losses:
+            self._log(losses)
         self.write_samples()
         return True

@@ -19,9 +19,7 @@ class WeightsError(ValueError):
     """A weights file is unreadable or does not fit the network it names."""
 
 
-def save_generator(
-    path: str | Path, generator: nn.Module, architecture: str, config: dict[str, Any]
-) -> None:
+def save_generator(path: str | Path, generator: nn.Module, architecture: str, config: dict[str, Any]) -> None:
     """Write ``generator`` in half precision, with its architecture and arguments in the header."""
     tensors = {
         name: (tensor.half() if tensor.is_floating_point() else tensor).contiguous().cpu()
@@ -66,9 +64,7 @@ def load_strictly(path: str | Path, module: nn.Module, tensors: dict[str, torch.
     ]
     if wrong:
         raise WeightsError(f"{path}: weights do not fit the architecture; " + "; ".join(wrong[:10]))
-    module.load_state_dict(
-        {name: tensors.get(name, tensor).to(tensor.dtype) for name, tensor in own.items()}
-    )
+    module.load_state_dict({name: tensors.get(name, tensor).to(tensor.dtype) for name, tensor in own.items()})
 
 
 def load_generator(path: str | Path) -> nn.Module:

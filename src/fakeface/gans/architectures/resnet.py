@@ -11,6 +11,7 @@ at full resolution, which is where almost all the arithmetic of the published ve
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -81,9 +82,7 @@ class ResNetGenerator(nn.Module):
         self.image_size = 4 * 2 ** len(self.channels)
         self.upsample: Upsample = upsample
         self.linear = nn.Linear(z_dim, self.channels[0] * 16)
-        self.blocks = nn.Sequential(
-            *[UpBlock(a, b, upsample) for a, b in zip(self.channels, self.channels[1:], strict=False)]
-        )
+        self.blocks = nn.Sequential(*[UpBlock(a, b, upsample) for a, b in pairwise(self.channels)])
         self.norm = nn.BatchNorm2d(self.channels[-1])
         self.to_rgb = nn.Conv2d(self.channels[-1], 3, 3, padding=1)
 
@@ -107,9 +106,7 @@ class ResNetDiscriminator(nn.Module):
         super().__init__()
         channels = tuple(channels)
         self.stem = nn.Conv2d(3, channels[0], 4, 2, 1)
-        self.blocks = nn.Sequential(
-            *[DownBlock(a, b) for a, b in zip(channels, channels[1:], strict=False)]
-        )
+        self.blocks = nn.Sequential(*[DownBlock(a, b) for a, b in pairwise(channels)])
         self.head = nn.Linear(channels[-1], 1)
         if spectral:
             for module in list(self.modules()):

@@ -1,0 +1,9 @@
+"""Fetch the photographs that params.yaml names: python pipeline/download.py"""
+
+from pathlib import Path
+
+from fakeface.data.sources import download
+from fakeface.params import load_params
+
+if __name__ == "__main__":
+    download(load_params(), Path("data/raw"))

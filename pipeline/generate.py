@@ -1,0 +1,12 @@
+"""Make one GAN's fake sets and gallery: python pipeline/generate.py dcgan"""
+
+import sys
+from pathlib import Path
+
+from fakeface.gans.generate import generate
+from fakeface.params import load_params
+
+if __name__ == "__main__":
+    gan = sys.argv[1]
+    summary = generate(gan, load_params(), Path("data/fake") / gan, Path("plots/gallery") / f"{gan}.png")
+    print(summary)

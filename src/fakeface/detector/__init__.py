@@ -1,0 +1,1 @@
+"""The pairwise detector: networks, contrastive training, classification, scoring."""

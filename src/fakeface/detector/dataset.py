@@ -1,0 +1,110 @@
+"""Real and fake image sets joined for training and testing, with the rules that keep them apart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from fakeface.data.imageset import ImageSet
+from fakeface.data.laundering import launder
+from fakeface.data.splits import Split
+from fakeface.params import ProtocolParams
+
+
+class LeakError(ValueError):
+    """An image is where it must not be; the message names it."""
+
+
+@dataclass(frozen=True)
+class DetectorData:
+    """Images of one split from the photographs and several GANs.
+
+    Attributes:
+        sets: image sets in order, reals first.
+        groups: int (N,), 0 for real, i + 1 for ``gans[i]``.
+        manifest: the sets' manifests, one below the other.
+        gans: names of the GANs.
+    """
+
+    sets: tuple[ImageSet, ...]
+    groups: np.ndarray
+    manifest: pd.DataFrame
+    gans: tuple[str, ...]
+
+    @property
+    def labels(self) -> np.ndarray:
+        """int64 (N,): fake = 1 = positive."""
+        return (self.groups > 0).astype(np.int64)
+
+    def __len__(self) -> int:
+        return len(self.groups)
+
+    def images(self, rows: Sequence[int] | np.ndarray) -> np.ndarray:
+        """uint8 (len(rows), H, W, 3), gathered from the memory maps."""
+        rows = np.asarray(rows, dtype=np.int64)
+        if not len(rows):
+            return np.empty((0, *self.sets[0].images.shape[1:]), dtype=np.uint8)
+        starts = np.cumsum([0] + [len(part) for part in self.sets])
+        part_of = np.searchsorted(starts, rows, side="right") - 1
+        return np.stack(
+            [self.sets[p].images[r - starts[p]] for p, r in zip(part_of, rows, strict=True)]
+        )
+
+    def laundered(self, rows: np.ndarray, protocol: ProtocolParams, key: Sequence[int]) -> np.ndarray:
+        """Images of ``rows`` through a chain; the draw of a row depends on ``key`` and the row alone."""
+        seeds = np.column_stack([np.tile(np.asarray(key, dtype=np.int64), (len(rows), 1)), rows])
+        return launder(self.images(rows), protocol, seeds)
+
+
+def to_input(images: np.ndarray, device: torch.device) -> torch.Tensor:
+    """uint8 (B, H, W, 3) to the networks' float32 (B, 3, H, W) in [-1, 1]."""
+    x = torch.from_numpy(images).to(device, non_blocking=True)
+    return x.permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
+
+
+def check_split(part: ImageSet, source: str | None, split: Split, folder: Path) -> None:
+    """Refuse a set that holds an image of another split or, for fakes, of another GAN.
+
+    Raises:
+        LeakError: naming the folder and the first offending image.
+    """
+    manifest = part.manifest
+    wrong = manifest[manifest["split"] != split]
+    if len(wrong):
+        row = wrong.iloc[0]
+        raise LeakError(f"{folder}: {row['name']} belongs to split {row['split']!r}, expected {split!r}")
+    if source is not None:
+        wrong = manifest[manifest["source"] != source]
+        if len(wrong):
+            row = wrong.iloc[0]
+            raise LeakError(f"{folder}: {row['name']} was made by {row['source']!r}, expected {source!r}")
+
+
+def load_split(real_dir: Path, fake_dir: Path, gans: Sequence[str], split: Split) -> DetectorData:
+    """Photographs and the named GANs' images of one split; no other folder is touched.
+
+    Args:
+        real_dir: folder with one image set a split.
+        fake_dir: folder with ``<gan>/<split>`` image sets.
+        gans: which GANs, in order; those left out are not even opened.
+        split: ``train``, ``val`` or ``test``.
+
+    Raises:
+        LeakError: if a set holds images of another split or GAN.
+        ImageSetError: if a set is missing or damaged.
+    """
+    folders: list[tuple[Path, str | None]] = [(Path(real_dir) / split, None)]
+    folders += [(Path(fake_dir) / gan / split, gan) for gan in gans]
+    sets = []
+    for folder, source in folders:
+        part = ImageSet.read(folder)
+        check_split(part, source, split, folder)
+        sets.append(part)
+    groups = np.concatenate([np.full(len(part), group) for group, part in enumerate(sets)])
+    manifest = pd.concat([part.manifest for part in sets], ignore_index=True)
+    return DetectorData(tuple(sets), groups, manifest, tuple(gans))

@@ -1,0 +1,240 @@
+"""Pairwise training of the CFFN with the contrastive loss."""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from tqdm import tqdm
+
+from fakeface.detector import batches, cffn, dataset, losses
+from fakeface.detector.batches import BalancedBatches
+from fakeface.detector.cffn import CFFN
+from fakeface.detector.checkpoint import Checkpoint, fingerprint
+from fakeface.detector.dataset import DetectorData, to_input
+from fakeface.detector.losses import all_pairs_loss, balanced_pairs_loss, branch_pairs_loss
+from fakeface.params import Params
+
+EpochCallback = Callable[[int, dict[str, float]], None]
+# Keys that keep the random draws of different uses apart.
+TRAIN_KEY, VAL_KEY = 1, 2
+
+
+class NonFiniteLossError(RuntimeError):
+    """Training stopped; the message gives the step and the images of its batch."""
+
+
+@dataclass
+class CffnResult:
+    """A trained CFFN (weights of the best validation epoch) and what the training did."""
+
+    cffn: CFFN
+    metrics: dict[str, Any]
+
+
+def _seed(params: Params, *key: int) -> list[int]:
+    return [params.seed, *key]
+
+
+class CffnTrainer:
+    """Trains one CFFN, resumably, on one device.
+
+    Args:
+        params: validated params.
+        train, val: images of the training GANs only; held-out GANs are refused.
+        fabric: device and precision.
+        epoch_callback: called after each epoch with its number (from 1) and its losses.
+    """
+
+    def __init__(
+        self,
+        params: Params,
+        train: DetectorData,
+        val: DetectorData,
+        fabric: Fabric,
+        epoch_callback: EpochCallback | None = None,
+    ) -> None:
+        for data in (train, val):
+            unexpected = set(data.gans) - set(params.training_gans)
+            if unexpected:
+                raise dataset.LeakError(f"held-out GANs in training data: {sorted(unexpected)}")
+        self.params, self.train_data, self.val_data, self.fabric = params, train, val, fabric
+        self.protocol = getattr(params.protocols, params.cffn.augmentation)
+        self.epoch_callback = epoch_callback
+        self.batches = BalancedBatches(train.groups, params.cffn.batch_size, params.seed)
+        self.steps_per_epoch = params.cffn.steps_per_epoch or math.ceil(
+            len(train) / params.cffn.batch_size
+        )
+        torch.manual_seed(params.seed)
+        network = CFFN(params.cffn.feature_levels, params.cffn.unit_norm)
+        optimiser = torch.optim.Adam(network.parameters(), lr=params.cffn.lr)
+        self.network = network.to(fabric.device)
+        self.model, self.optimiser = fabric.setup(network, optimiser)
+        self.checkpoint = Checkpoint("cffn", self._fingerprint())
+        self.epoch, self.seconds = 0, 0.0
+        self.history: list[dict[str, float]] = []
+        self.best_state: dict[str, torch.Tensor] = {}
+
+    def _fingerprint(self) -> str:
+        p = self.params
+        settings = {
+            "cffn": p.cffn.model_dump(),
+            "protocol": self.protocol.model_dump(),
+            "margin": p.margin,
+            "seed": p.seed,
+            "precision": p.precision,
+            "device": str(self.fabric.device),
+            "gans": self.train_data.gans,
+        }
+        hashes = [*self.train_data.manifest["sha256"], *self.val_data.manifest["sha256"]]
+        import fakeface.detector.train_cffn as this_module
+
+        return fingerprint(settings, hashes, [batches, cffn, dataset, losses, this_module])
+
+    # --- batches -----------------------------------------------------------------------------
+
+    def _rows(self, step: int) -> np.ndarray:
+        """Rows of a step: (B,) for all pairs; (2B,) left then right branch for sampled pairs."""
+        if self.params.cffn.pairing == "batch":
+            return self.batches.batch(step)
+        return np.concatenate(self.batches.pairs(step))
+
+    def _load(self, step: int) -> tuple[np.ndarray, np.ndarray]:
+        """Rows and laundered images of a step."""
+        rows = self._rows(step)
+        return rows, self.train_data.laundered(rows, self.protocol, _seed(self.params, TRAIN_KEY, step))
+
+    def _loss(self, x: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        margin = self.params.margin
+        if self.params.cffn.pairing == "batch":
+            return all_pairs_loss(self.model(x), labels, margin)
+        # Two branches of one network: each sees its own batch, as in the paper.
+        half = len(x) // 2
+        left, right = self.model(x[:half]), self.model(x[half:])
+        return branch_pairs_loss(left, right, labels[:half] == labels[half:], margin)
+
+    def _step(self, step: int, rows: np.ndarray, images: np.ndarray) -> float:
+        device = self.fabric.device
+        labels = torch.from_numpy(self.train_data.labels[rows]).to(device)
+        loss = self._loss(to_input(images, device), labels)
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            names = ", ".join(self.train_data.manifest["name"].iloc[rows].astype(str))
+            raise NonFiniteLossError(f"loss is {value} at step {step}; batch: {names}")
+        self.optimiser.zero_grad(set_to_none=True)
+        self.fabric.backward(loss)
+        self.optimiser.step()
+        return value
+
+    # --- epochs ------------------------------------------------------------------------------
+
+    def _train_epoch(self, bar: tqdm) -> float:
+        self.model.train()
+        first = self.epoch * self.steps_per_epoch
+        total = 0.0
+        with ThreadPoolExecutor(1, thread_name_prefix="next-batch") as ahead:
+            pending: Future[tuple[np.ndarray, np.ndarray]] = ahead.submit(self._load, first)
+            for step in range(first, first + self.steps_per_epoch):
+                rows, images = pending.result()
+                if step + 1 < first + self.steps_per_epoch:
+                    pending = ahead.submit(self._load, step + 1)
+                total += self._step(step, rows, images)
+                bar.update(len(rows))
+        return total / self.steps_per_epoch
+
+    @torch.no_grad()
+    def validation_loss(self) -> float:
+        """Contrastive loss over all validation pairs, weighted as in a balanced batch."""
+        self.model.eval()
+        rows = np.arange(len(self.val_data))
+        embeddings = []
+        for start in range(0, len(rows), 500):
+            part = rows[start : start + 500]
+            images = self.val_data.laundered(part, self.protocol, _seed(self.params, VAL_KEY))
+            embeddings.append(self.model(to_input(images, self.fabric.device)).float())
+        labels = torch.from_numpy(self.val_data.labels).to(self.fabric.device)
+        return float(balanced_pairs_loss(torch.cat(embeddings), labels, self.params.margin))
+
+    def _save(self) -> None:
+        self.checkpoint.save(
+            {
+                "epoch": self.epoch,
+                "seconds": self.seconds,
+                "history": self.history,
+                "network": self.network.state_dict(),
+                "optimiser": self.optimiser.state_dict(),
+                "best_state": self.best_state,
+            }
+        )
+
+    def _resume(self) -> None:
+        state = self.checkpoint.load(self.fabric.device)
+        if state is None:
+            return
+        self.epoch, self.seconds, self.history = state["epoch"], state["seconds"], state["history"]
+        self.network.load_state_dict(state["network"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.best_state = state["best_state"]
+
+    def fit(self) -> CffnResult:
+        """Train all epochs, resuming where an interrupted run of the same configuration stopped.
+
+        Raises:
+            NonFiniteLossError: with the step and the names of the batch's images.
+        """
+        epochs = self.params.cffn.epochs
+        self._resume()
+        if self.epoch_callback:
+            for number, losses_of_epoch in enumerate(self.history, start=1):
+                self.epoch_callback(number, losses_of_epoch)
+        per_epoch = self.steps_per_epoch * len(self._rows(0))
+        bar = tqdm(
+            total=epochs * per_epoch, initial=self.epoch * per_epoch, unit="img", desc="CFFN", disable=None
+        )
+        while self.epoch < epochs:
+            started = time.perf_counter()
+            train_loss = self._train_epoch(bar)
+            self.seconds += time.perf_counter() - started
+            val_loss = self.validation_loss()
+            if not self.best_state or val_loss < min(row["val_loss"] for row in self.history):
+                self.best_state = copy.deepcopy(self.network.state_dict())
+            self.history.append({"train_loss": train_loss, "val_loss": val_loss})
+            self.epoch += 1
+            bar.set_postfix(train=f"{train_loss:.4f}", val=f"{val_loss:.4f}")
+            if self.epoch_callback:
+                self.epoch_callback(self.epoch, self.history[-1])
+            self._save()
+        bar.close()
+        self.network.load_state_dict(self.best_state)
+        return CffnResult(self.network.eval(), self._metrics())
+
+    def _metrics(self) -> dict[str, Any]:
+        val = [row["val_loss"] for row in self.history]
+        per_step = len(self._rows(0))
+        batch = self.params.cffn.batch_size
+        pairs = batch * (batch - 1) // 2 if self.params.cffn.pairing == "batch" else batch
+        steps = self.steps_per_epoch * self.epoch
+        return {
+            "epochs": self.epoch,
+            "steps": steps,
+            "best_epoch": 1 + int(np.argmin(val)),
+            "final_train_loss": self.history[-1]["train_loss"],
+            "final_val_loss": val[-1],
+            "best_val_loss": min(val),
+            "images_seen": steps * per_step,
+            "pairs_seen": steps * pairs,
+            "images_per_second": round(steps * per_step / self.seconds, 1),
+            "pairs_per_second": round(steps * pairs / self.seconds, 1),
+            "margin": self.params.margin,
+            "training_gans": list(self.train_data.gans),
+            "n_train_real": int((self.train_data.groups == 0).sum()),
+            "n_train_fake": int((self.train_data.groups > 0).sum()),
+        }

@@ -1,0 +1,177 @@
+"""Training of the CN on the features of a frozen CFFN, and choice of the decision threshold.
+
+The CFFN no longer changes, so its features are computed once: several laundered views of each
+training image, kept in a memory-mapped file. The epochs then cost next to nothing.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from lightning_fabric import Fabric
+from tqdm import tqdm
+
+from fakeface.detector.batches import BalancedBatches
+from fakeface.detector.cffn import CFFN
+from fakeface.detector.cn import ClassificationNetwork
+from fakeface.detector.dataset import DetectorData, LeakError, to_input
+from fakeface.evaluation.scores import choose_threshold
+from fakeface.params import Params
+
+EpochCallback = Callable[[int, dict[str, float]], None]
+# Keys that keep the random draws of different uses apart, and from those of the CFFN's training.
+TRAIN_KEY, VAL_KEY = 3, 4
+FORWARD_BATCH = 500
+
+
+@dataclass
+class CnResult:
+    """A trained CN (weights of the best validation epoch), its threshold and what the training did."""
+
+    cn: ClassificationNetwork
+    threshold: float
+    metrics: dict[str, Any]
+
+
+@torch.no_grad()
+def joint_maps(
+    cffn: CFFN, data: DetectorData, params: Params, fabric: Fabric, key: list[int], views: int, folder: Path
+) -> np.ndarray:
+    """Frozen features of laundered views, as a memory map in ``folder``.
+
+    Returns:
+        float32 (views * N, feature_dim, s, s); row ``v * N + i`` is view ``v`` of image ``i``.
+    """
+    protocol = getattr(params.protocols, params.cffn.augmentation)
+    count = len(data)
+    features: np.ndarray | None = None
+    bar = tqdm(total=views * count, unit="img", desc="features", disable=None)
+    for view in range(views):
+        for start in range(0, count, FORWARD_BATCH):
+            rows = np.arange(start, min(start + FORWARD_BATCH, count))
+            images = data.laundered(rows, protocol, [*key, view])
+            with fabric.autocast():
+                maps = CFFN.joint_map(cffn.level_maps(to_input(images, fabric.device)))
+            part = maps.float().cpu().numpy()
+            if features is None:
+                path = folder / f"features-{key[-1]}.npy"
+                shape = (views * count, *part.shape[1:])
+                features = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
+            features[view * count + start : view * count + start + len(rows)] = part
+            bar.update(len(rows))
+    bar.close()
+    if features is None:
+        raise ValueError("there are no images to compute features of")
+    return features
+
+
+def _balanced_cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy with both classes weighing one half, whatever their numbers."""
+    loss = F.cross_entropy(logits.float(), labels, reduction="none")
+    return 0.5 * (loss[labels == 0].mean() + loss[labels == 1].mean())
+
+
+def train_cn(
+    params: Params,
+    cffn: CFFN,
+    train: DetectorData,
+    val: DetectorData,
+    fabric: Fabric,
+    epoch_callback: EpochCallback | None = None,
+) -> CnResult:
+    """Train the CN and freeze its threshold on validation photographs.
+
+    Args:
+        params: validated params.
+        cffn: trained network; it is not changed.
+        train, val: images of the training GANs only; held-out GANs are refused.
+        fabric: device and precision.
+        epoch_callback: called after each epoch with its number (from 1) and its losses.
+    """
+    for data in (train, val):
+        unexpected = set(data.gans) - set(params.training_gans)
+        if unexpected:
+            raise LeakError(f"held-out GANs in training data: {sorted(unexpected)}")
+    cffn = cffn.to(fabric.device).eval().requires_grad_(False)
+    with tempfile.TemporaryDirectory(prefix="fakeface-features-") as folder:
+        views = params.cn.views
+        features = joint_maps(cffn, train, params, fabric, [params.seed, TRAIN_KEY], views, Path(folder))
+        val_features = joint_maps(cffn, val, params, fabric, [params.seed, VAL_KEY], 1, Path(folder))
+        return _fit(params, train, val, features, val_features, fabric, epoch_callback)
+
+
+def _fit(
+    params: Params,
+    train: DetectorData,
+    val: DetectorData,
+    features: np.ndarray,
+    val_features: np.ndarray,
+    fabric: Fabric,
+    epoch_callback: EpochCallback | None,
+) -> CnResult:
+    device = fabric.device
+    groups, labels = np.tile(train.groups, params.cn.views), np.tile(train.labels, params.cn.views)
+    batches = BalancedBatches(groups, params.cn.batch_size, params.seed)
+    torch.manual_seed(params.seed)
+    network = ClassificationNetwork(features.shape[1])
+    optimiser = torch.optim.Adam(network.parameters(), lr=params.cn.lr)
+    network.to(device)
+    model, optimiser = fabric.setup(network, optimiser)
+    val_labels = torch.from_numpy(val.labels).to(device)
+    steps = math.ceil(len(groups) / params.cn.batch_size)
+    history: list[dict[str, float]] = []
+    best: dict[str, torch.Tensor] = {}
+
+    @torch.no_grad()
+    def val_logits() -> torch.Tensor:
+        model.eval()
+        parts = [
+            model(torch.from_numpy(val_features[start : start + FORWARD_BATCH]).to(device)).float()
+            for start in range(0, len(val_features), FORWARD_BATCH)
+        ]
+        return torch.cat(parts)
+
+    for epoch in tqdm(range(params.cn.epochs), unit="epoch", desc="CN", disable=None):
+        model.train()
+        total = 0.0
+        for step in range(epoch * steps, (epoch + 1) * steps):
+            rows = batches.batch(step)
+            target = torch.from_numpy(labels[rows]).to(device)
+            loss = F.cross_entropy(model(torch.from_numpy(features[rows]).to(device)).float(), target)
+            optimiser.zero_grad(set_to_none=True)
+            fabric.backward(loss)
+            optimiser.step()
+            total += float(loss.detach())
+        if not math.isfinite(total):
+            raise RuntimeError(f"CN loss is {total} in epoch {epoch + 1}")
+        val_loss = float(_balanced_cross_entropy(val_logits(), val_labels))
+        if not best or val_loss < min(row["val_loss"] for row in history):
+            best = copy.deepcopy(network.state_dict())
+        history.append({"train_loss": total / steps, "val_loss": val_loss})
+        if epoch_callback:
+            epoch_callback(epoch + 1, history[-1])
+    network.load_state_dict(best)
+    probability = val_logits().softmax(dim=1)[:, 1].double().cpu().numpy()
+    threshold = choose_threshold(probability[val.labels == 0], params.cn.target_fpr)
+    losses = [row["val_loss"] for row in history]
+    metrics = {
+        "epochs": params.cn.epochs,
+        "best_epoch": 1 + int(np.argmin(losses)),
+        "final_train_loss": history[-1]["train_loss"],
+        "final_val_loss": losses[-1],
+        "best_val_loss": min(losses),
+        "views": params.cn.views,
+        "threshold": threshold,
+        "target_fpr": params.cn.target_fpr,
+        "n_val_real": int((val.labels == 0).sum()),
+    }
+    return CnResult(network.eval(), threshold, metrics)

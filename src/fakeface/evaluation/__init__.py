@@ -1,0 +1,1 @@
+"""Scores, intervals, pictures and tables of a trained detector."""

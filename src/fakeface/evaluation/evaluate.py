@@ -1,0 +1,93 @@
+"""Judge a trained detector on the test split, GAN by GAN, under the three protocols."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, get_args
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from fakeface.detector.dataset import DetectorData
+from fakeface.detector.scoring import Detector
+from fakeface.evaluation.scores import score_block
+from fakeface.params import Params, ProtocolName
+
+PROTOCOLS: tuple[str, ...] = get_args(ProtocolName)
+# Keeps the test's random draws apart from those of the trainings.
+TEST_KEY = 5
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Scores and embeddings of every test image under one protocol.
+
+    Attributes:
+        scores: float64 (N,), P(fake).
+        embeddings: float32 (N, feature_dim).
+    """
+
+    scores: np.ndarray
+    embeddings: np.ndarray
+
+
+def predict_protocols(params: Params, detector: Detector, test: DetectorData) -> dict[str, Predictions]:
+    """Run the detector over the test split once a protocol, both classes through the same chain."""
+    predictions = {}
+    step = params.evaluate.batch_size
+    bar = tqdm(total=len(PROTOCOLS) * len(test), unit="img", desc="evaluate", disable=None)
+    for number, name in enumerate(PROTOCOLS):
+        protocol = getattr(params.protocols, name)
+        scores, embeddings = [], []
+        for start in range(0, len(test), step):
+            rows = np.arange(start, min(start + step, len(test)))
+            images = test.laundered(rows, protocol, [params.seed, TEST_KEY, number])
+            part_scores, part_embeddings = detector.score_and_embed(images, step)
+            scores.append(part_scores)
+            embeddings.append(part_embeddings)
+            bar.update(len(rows))
+        predictions[name] = Predictions(np.concatenate(scores), np.concatenate(embeddings))
+    bar.close()
+    return predictions
+
+
+def evaluation_metrics(
+    params: Params, threshold: float, test: DetectorData, predictions: dict[str, Predictions]
+) -> dict[str, Any]:
+    """Blocks of scores: overall, seen GANs, unseen GANs, each GAN; all against the same photographs.
+
+    Returns:
+        ``threshold``, ``held_out`` and one entry a protocol, as in metrics/evaluation.json.
+    """
+    real = test.groups == 0
+    held_out = np.array([gan in params.held_out for gan in test.gans], dtype=bool)
+    unseen = np.zeros(len(test), dtype=bool)
+    unseen[~real] = held_out[test.groups[~real] - 1]
+    selections = {"overall": np.ones(len(test), dtype=bool), "seen": ~unseen, "unseen": real | unseen}
+
+    def block(rows: np.ndarray, scores: np.ndarray) -> dict[str, Any]:
+        return score_block(
+            test.labels[rows],
+            scores[rows],
+            threshold,
+            bootstrap=params.evaluate.bootstrap,
+            seed=params.seed,
+        )
+
+    result: dict[str, Any] = {"threshold": threshold, "held_out": list(params.held_out)}
+    for name, predicted in predictions.items():
+        blocks: dict[str, Any] = {key: block(rows, predicted.scores) for key, rows in selections.items()}
+        blocks["per_gan"] = {
+            gan: block(real | (test.groups == group), predicted.scores)
+            for group, gan in enumerate(test.gans, start=1)
+        }
+        result[name] = blocks
+    return result
+
+
+def prediction_table(test: DetectorData, predictions: dict[str, Predictions]) -> pd.DataFrame:
+    """One row a test image: name, gan (empty for photographs) and its score under each protocol."""
+    gans = np.array(["", *test.gans])[test.groups]
+    columns = {f"score_{name}": predicted.scores for name, predicted in predictions.items()}
+    return pd.DataFrame({"name": test.manifest["name"], "gan": gans, **columns})

@@ -1,0 +1,46 @@
+"""Loaders of pretrained generators by the name that params.yaml gives them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from fakeface.gans.loaders import gan_face_generate, zoo
+from fakeface.gans.sampler import Generator
+from fakeface.params import GanParams
+
+Loader = Callable[[str, GanParams], Generator]
+
+LOADERS: dict[str, Loader] = {}
+
+
+class LoaderError(ValueError):
+    """A loader's name is unknown or already taken."""
+
+
+def register_loader(name: str, loader: Loader) -> None:
+    """Make ``loader(gan_name, gan_params)`` available as ``loader: name`` in params.yaml.
+
+    Raises:
+        LoaderError: if the name is taken; a silent replacement would change published fakes.
+    """
+    if name in LOADERS:
+        raise LoaderError(f"loader {name!r} is already registered")
+    LOADERS[name] = loader
+
+
+def load(name: str, gan: GanParams) -> Generator:
+    """The generator that ``gans.<name>`` of params.yaml describes, on the CPU.
+
+    Raises:
+        LoaderError: if its loader is not available; the message lists those that are.
+        FileNotFoundError, WeightsError: if the weights are absent or do not fit.
+    """
+    if gan.loader not in LOADERS:
+        raise LoaderError(
+            f"gans.{name}.loader must be one of {', '.join(sorted(LOADERS))}, got {gan.loader!r}"
+        )
+    return LOADERS[gan.loader](name, gan)
+
+
+register_loader("zoo", zoo.load)
+register_loader("gan_face_generate", gan_face_generate.load)

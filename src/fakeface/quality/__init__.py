@@ -1,0 +1,1 @@
+"""Quality of fake image sets: Frechet distance, Inception Score, KID, precision and recall."""

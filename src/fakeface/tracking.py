@@ -1,0 +1,27 @@
+"""Learning curves through DVCLive."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from dvclive import Live
+
+
+@contextmanager
+def live_curves(folder: str | Path) -> Iterator[Callable[[int, dict[str, float]], None]]:
+    """Yield a callback ``(epoch, losses)`` that adds a point to ``<folder>/plots/metrics/*.tsv``.
+
+    DVCLive would otherwise rewrite dvc.yaml and save an experiment of its own.
+    """
+    with Live(str(folder), dvcyaml=None, save_dvc_exp=False, report=None) as live:
+
+        def log(epoch: int, losses: dict[str, float]) -> None:
+            for name, value in losses.items():
+                live.log_metric(name, value)
+            live.step = epoch
+            live.make_summary()
+            live.next_step()
+
+        yield log

@@ -1,0 +1,74 @@
+"""Joined image sets, and the leaks that they refuse."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from detector.conftest import COUNTS, pictures, write_set
+
+from fakeface.data.collect import DuplicateAcrossSplitsError, collect
+from fakeface.data.imageset import ImageSet, ImageSetError
+from fakeface.detector.dataset import LeakError, load_split
+from fakeface.params import Params
+
+
+def test_rows_labels_and_pixels_agree(image_sets: tuple[Path, Path]) -> None:
+    real, fake = image_sets
+    data = load_split(real, fake, ["wgan", "dcgan"], "train")
+    assert len(data) == 3 * COUNTS["train"]
+    assert data.labels.tolist() == [0] * 24 + [1] * 48
+    row = 24 + 24 + 5
+    assert data.manifest["name"][row] == "dcgan/train/000005"
+    expected = ImageSet.read(fake / "dcgan" / "train").images[5]
+    np.testing.assert_array_equal(data.images([row, 0])[0], expected)
+    assert data.images([]).shape == (0, 64, 64, 3)
+
+
+def test_laundering_depends_on_the_row_not_on_its_company(
+    image_sets: tuple[Path, Path], tiny_params: Params
+) -> None:
+    data = load_split(*image_sets, ["dcgan"], "val")
+    chain = tiny_params.protocols.laundered
+    together = data.laundered(np.arange(20), chain, [0, 1])
+    alone = data.laundered(np.array([13]), chain, [0, 1])
+    np.testing.assert_array_equal(together[13], alone[0])
+    assert (data.laundered(np.array([13]), chain, [0, 2]) != alone).any()
+
+
+@pytest.mark.parametrize(("source", "split", "message"), [("wgan", "train", "made by"), ("dcgan", "test", "belongs to")])
+def test_a_poisoned_set_is_refused(
+    image_sets: tuple[Path, Path], tmp_path: Path, source: str, split: str, message: str
+) -> None:
+    """Another GAN's image, or a test image, under the name of a training set."""
+    real, _ = image_sets
+    write_set(tmp_path / "dcgan" / "train", pictures(3, 8, 0), source, split)
+    with pytest.raises(LeakError, match=message):
+        load_split(real, tmp_path, ["dcgan"], "train")
+
+
+def test_a_missing_or_damaged_set_is_named(image_sets: tuple[Path, Path], tmp_path: Path) -> None:
+    real, fake = image_sets
+    with pytest.raises(ImageSetError, match="images.npy is missing"):
+        load_split(real, tmp_path, ["dcgan"], "train")
+    shutil.copytree(fake / "dcgan", tmp_path / "dcgan")
+    content = (tmp_path / "dcgan" / "train" / "images.npy").read_bytes()
+    (tmp_path / "dcgan" / "train" / "images.npy").write_bytes(content[: len(content) // 2])
+    with pytest.raises(ImageSetError, match="dcgan/train"):
+        load_split(real, tmp_path, ["dcgan"], "train")
+
+
+def test_collect_lists_only_the_gans_of_the_params(image_sets: tuple[Path, Path]) -> None:
+    table = collect(*image_sets, ["dcgan"])
+    assert set(table["gan"]) == {"", "dcgan"}
+    assert len(table) == 2 * sum(COUNTS.values())
+
+
+def test_the_same_pixels_in_two_splits_are_refused(image_sets: tuple[Path, Path], tmp_path: Path) -> None:
+    real, fake = image_sets
+    shutil.copytree(real, tmp_path / "real")
+    write_set(tmp_path / "real" / "test", np.array(ImageSet.read(real / "train").images[:3]), "folder", "test")
+    with pytest.raises(DuplicateAcrossSplitsError, match=r"folder/test/\d+ \(test\)"):
+        collect(tmp_path / "real", fake, ["dcgan"])

@@ -1,0 +1,146 @@
+"""Training of both networks on small sets: resumable, blind to held-out GANs, selected on validation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from fakeface.detector.dataset import DetectorData, LeakError, load_split
+from fakeface.detector.scoring import Detector
+from fakeface.detector.train_cffn import CffnTrainer, NonFiniteLossError
+from fakeface.detector.train_cn import train_cn
+from fakeface.evaluation.evaluate import evaluation_metrics, predict_protocols, prediction_table
+from fakeface.params import Params
+from fakeface.runtime import make_fabric
+
+
+@pytest.fixture
+def splits(image_sets: tuple[Path, Path], tiny_params: Params) -> tuple[DetectorData, DetectorData]:
+    real, fake = image_sets
+    gans = tiny_params.training_gans
+    return load_split(real, fake, gans, "train"), load_split(real, fake, gans, "val")
+
+
+class Killed(Exception):
+    """Stands for a kill in the middle of a training."""
+
+
+@pytest.mark.parametrize("pairing", ["batch", "sampled"])
+def test_a_resumed_run_ends_with_the_same_weights(
+    tiny_params: Params, splits: tuple[DetectorData, DetectorData], pairing: str, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cffn = tiny_params.cffn.model_copy(update={"pairing": pairing})
+    params = tiny_params.model_copy(update={"cffn": cffn})
+    fabric = make_fabric(params)
+    whole = CffnTrainer(params, *splits, fabric).fit()
+
+    def kill(epoch: int, _: dict[str, float]) -> None:
+        if epoch == 2:
+            raise Killed
+
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    with pytest.raises(Killed):
+        CffnTrainer(params, *splits, fabric, kill).fit()
+    resumed = CffnTrainer(params, *splits, fabric)
+    result = resumed.fit()
+    assert len(resumed.history) == 3
+    for name, tensor in whole.cffn.state_dict().items():
+        assert torch.equal(tensor, result.cffn.state_dict()[name]), name
+    assert result.metrics["best_val_loss"] == whole.metrics["best_val_loss"]
+
+
+def test_a_checkpoint_of_another_margin_is_not_used(
+    tiny_params: Params, splits: tuple[DetectorData, DetectorData]
+) -> None:
+    fabric = make_fabric(tiny_params)
+    CffnTrainer(tiny_params, *splits, fabric).fit()
+    other = CffnTrainer(tiny_params.model_copy(update={"margin": 0.9}), *splits, fabric)
+    assert other.checkpoint.load(fabric.device) is None
+
+
+def test_held_out_gans_are_refused(
+    image_sets: tuple[Path, Path], tiny_params: Params, splits: tuple[DetectorData, DetectorData]
+) -> None:
+    poisoned = load_split(*image_sets, list(tiny_params.gans), "val")
+    fabric = make_fabric(tiny_params)
+    with pytest.raises(LeakError, match="sngan"):
+        CffnTrainer(tiny_params, splits[0], poisoned, fabric)
+    trained = CffnTrainer(tiny_params, *splits, fabric).fit()
+    with pytest.raises(LeakError, match="sngan"):
+        train_cn(tiny_params, trained.cffn, splits[0], poisoned, fabric)
+
+
+def test_the_best_validation_epoch_is_kept(
+    tiny_params: Params, splits: tuple[DetectorData, DetectorData]
+) -> None:
+    trainer = CffnTrainer(tiny_params, *splits, make_fabric(tiny_params))
+    result = trainer.fit()
+    losses = [row["val_loss"] for row in trainer.history]
+    assert result.metrics["best_epoch"] == 1 + int(np.argmin(losses))
+    assert trainer.validation_loss() == pytest.approx(min(losses), rel=1e-6)
+
+
+def test_a_loss_that_is_no_number_stops_with_step_and_images(
+    tiny_params: Params, splits: tuple[DetectorData, DetectorData]
+) -> None:
+    trainer = CffnTrainer(tiny_params, *splits, make_fabric(tiny_params))
+    with torch.no_grad():
+        trainer.network.stem.weight[0] = float("nan")
+    with pytest.raises(NonFiniteLossError, match=r"step 0; batch: folder/train/\d+"):
+        trainer.fit()
+
+
+def test_pairs_seen(tiny_params: Params, splits: tuple[DetectorData, DetectorData]) -> None:
+    metrics = CffnTrainer(tiny_params, *splits, make_fabric(tiny_params)).fit().metrics
+    assert metrics["images_seen"] == 3 * 2 * 12
+    assert metrics["pairs_seen"] == 3 * 2 * 12 * 11 // 2
+
+
+def test_from_training_to_metrics(
+    image_sets: tuple[Path, Path], tiny_params: Params, splits: tuple[DetectorData, DetectorData]
+) -> None:
+    """The whole detector on the test split; permuting test labels moves neither threshold nor scores."""
+    fabric = make_fabric(tiny_params)
+    cffn = CffnTrainer(tiny_params, *splits, fabric).fit().cffn
+    before = {name: tensor.clone() for name, tensor in cffn.state_dict().items()}
+    result = train_cn(tiny_params, cffn, *splits, fabric)
+    for name, tensor in cffn.state_dict().items():
+        assert torch.equal(tensor, before[name]), f"{name} changed although the CFFN is frozen"
+    detector = Detector(cffn, result.cn, result.threshold, 64, fabric)
+    test = load_split(*image_sets, list(tiny_params.gans), "test")
+    predictions = predict_protocols(tiny_params, detector, test)
+    metrics = evaluation_metrics(tiny_params, detector.threshold, test, predictions)
+    assert metrics["held_out"] == ["sngan", "digiface_dcgan"]
+    for name in ("laundered", "mild", "clean"):
+        blocks = metrics[name]
+        assert list(blocks["per_gan"]) == list(tiny_params.gans)
+        assert blocks["seen"]["n_fake"] == 4 * 10
+        assert blocks["unseen"]["n_fake"] == 2 * 10
+        assert blocks["overall"]["n_fake"] == 6 * 10
+        assert all(blocks[key]["n_real"] == 10 for key in ("overall", "seen", "unseen"))
+    table = prediction_table(test, predictions)
+    assert table["gan"].tolist()[:10] == [""] * 10
+    assert table.columns.tolist() == ["name", "gan", "score_laundered", "score_mild", "score_clean"]
+    # The threshold rule holds on the validation photographs that it was chosen on.
+    assert 0 <= detector.threshold <= 1
+
+
+def test_batch_size_of_the_evaluation_does_not_matter(
+    image_sets: tuple[Path, Path], tiny_params: Params, splits: tuple[DetectorData, DetectorData]
+) -> None:
+    fabric = make_fabric(tiny_params)
+    cffn = CffnTrainer(tiny_params, *splits, fabric).fit().cffn
+    result = train_cn(tiny_params, cffn, *splits, fabric)
+    detector = Detector(cffn, result.cn, result.threshold, 64, fabric)
+    test = load_split(*image_sets, ["dcgan"], "test")
+    other = tiny_params.model_copy(
+        update={"evaluate": tiny_params.evaluate.model_copy(update={"batch_size": 20})}
+    )
+    small = predict_protocols(tiny_params, detector, test)["laundered"].scores
+    large = predict_protocols(other, detector, test)["laundered"].scores
+    np.testing.assert_allclose(small, large, atol=1e-5)
