@@ -58,8 +58,7 @@ class GanParams(_Section):
     """One generator: how to load it, and two facts that the evaluation relies on."""
 
     loader: Literal["zoo", "gan_face_generate", "mmgeneration", "mimicry", "pytorch_gan_zoo"]
-    weights: str | None = None
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{8,64}$")] | None = None
+    weights: Annotated[str, Field(min_length=1)]
     architecture: str
     upsampler: Upsampler
 

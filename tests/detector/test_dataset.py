@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from detector.conftest import COUNTS, pictures, write_set
 
+from fakeface.data import collect as collecting
 from fakeface.data.collect import DuplicateAcrossSplitsError, collect
 from fakeface.data.imageset import ImageSet, ImageSetError
 from fakeface.detector.dataset import LeakError, load_split
@@ -64,6 +65,18 @@ def test_collect_lists_only_the_gans_of_the_params(image_sets: tuple[Path, Path]
     table = collect(*image_sets, ["dcgan"])
     assert set(table["gan"]) == {"", "dcgan"}
     assert len(table) == 2 * sum(COUNTS.values())
+
+
+def test_training_sees_neither_the_test_split_nor_a_held_out_gan(image_sets: tuple[Path, Path]) -> None:
+    table = collect(*image_sets, ["dcgan", "sngan"])
+    training = collecting.training_rows(table, ["sngan"])
+    assert set(training["gan"]) == {"", "dcgan"}
+    assert set(training["split"]) == {"train", "val"}
+    assert set(collecting.test_rows(table)["gan"]) == {"", "dcgan", "sngan"}
+    without = collect(*image_sets, ["dcgan"])
+    assert training.reset_index(drop=True).equals(
+        collecting.training_rows(without, []).reset_index(drop=True)
+    )
 
 
 def test_the_same_pixels_in_two_splits_are_refused(image_sets: tuple[Path, Path], tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def reference_ece(labels, scores):
 
 
 @given(scored_images(), probability)
-@settings(max_examples=400)
+@settings(max_examples=200)
 def test_every_metric_equals_its_reference(images, threshold):
     labels, scores = images
     block = score_block(labels, scores, threshold)

@@ -26,6 +26,7 @@ MAX_MEMBERS = 5_000_000
 MAX_MEMBER_BYTES = 64 * 2**20
 # Photographs are compressed already, so an honest compressed tar shrinks a little, never fiftyfold.
 _MAX_EXPANSION = 50
+_ALWAYS_ALLOWED_BYTES = 16 * 2**20
 # What zipfile and tarfile raise on files that are damaged or not theirs.
 _DAMAGED = (
     zipfile.BadZipFile,
@@ -159,7 +160,7 @@ def _uncompressed(path: Path) -> Iterator[IO[bytes]]:
         if opener is None:
             yield file
             return
-        limit = _MAX_EXPANSION * path.stat().st_size
+        limit = max(_MAX_EXPANSION * path.stat().st_size, _ALWAYS_ALLOWED_BYTES)
         with opener(file) as source, tempfile.TemporaryFile() as spool:
             while block := _decompress(source, path):
                 if spool.tell() + len(block) > limit:

@@ -1,11 +1,12 @@
-"""One table of every image in the experiment, checked for leaks between splits.
+"""Every image of the experiment in one table, checked for leaks between splits.
 
-It is the single thing that training depends on: a GAN dropped from params.yaml leaves its folder
-behind, and a dependency on the folder of all fakes would see that and call the model stale.
+Training depends on the rows that it may see and on nothing else: a held-out GAN that joins, or a GAN
+dropped from params.yaml that leaves its folder behind, makes no trained network stale.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -19,7 +20,7 @@ class DuplicateAcrossSplitsError(ValueError):
     """The same pixels are in two splits; the message names both images."""
 
 
-def collect(real_dir: Path, fake_dir: Path, gans: list[str]) -> pd.DataFrame:
+def collect(real_dir: Path, fake_dir: Path, gans: Sequence[str]) -> pd.DataFrame:
     """Manifests of all photographs and of the listed GANs, one row an image.
 
     Returns:
@@ -38,13 +39,23 @@ def collect(real_dir: Path, fake_dir: Path, gans: list[str]) -> pd.DataFrame:
     splits_of = table.groupby("sha256")["split"].transform("nunique")
     shared = table[splits_of > 1].sort_values("sha256")
     if len(shared):
-        first = shared[shared["sha256"] == shared["sha256"].iloc[0]]
-        places = ", ".join(f"{row.name_} ({row.split})" for row in first.rename(columns={"name": "name_"}).itertuples())
+        twins = shared[shared["sha256"] == shared["sha256"].iloc[0]]
+        places = ", ".join(f"{name} ({split})" for name, split in zip(twins["name"], twins["split"], strict=True))
         raise DuplicateAcrossSplitsError(f"the same pixels are in two splits: {places}")
     return table
 
 
-def write_collected(table: pd.DataFrame, path: Path) -> None:
-    """Write the table as CSV, atomically."""
+def training_rows(table: pd.DataFrame, held_out: Sequence[str]) -> pd.DataFrame:
+    """The rows that trainings and thresholds may see: no test split, no held-out GAN."""
+    return table[(table["split"] != "test") & ~table["gan"].isin(list(held_out))]
+
+
+def test_rows(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the test split."""
+    return table[table["split"] == "test"]
+
+
+def write_table(table: pd.DataFrame, path: str | Path) -> None:
+    """Write a table as CSV, atomically."""
     with atomic_path(path) as temporary:
         table.to_csv(temporary, index=False, lineterminator="\n")

@@ -11,7 +11,8 @@ from tqdm import tqdm
 
 from fakeface import __version__
 
-_BLOCK = 1 << 18
+# What a broken connection loses at most.
+_BLOCK = 1 << 16
 MAX_BYTES = 16 * 2**30
 
 

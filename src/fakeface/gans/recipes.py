@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from fakeface.params import DataParams, Fraction, GanName, ParamsError, SplitParams, read_yaml, validate
 
 
 class _Strict(BaseModel):
@@ -48,3 +51,49 @@ class Recipe(_Strict):
     snapshot_every: int = Field(default=50_000, ge=1)
     precision: Literal["fp32", "bf16"] = "bf16"
     seed: int = 0
+
+
+class ZooData(_Strict):
+    """Where the photographs that generators learn from come from; the meaning is params.yaml's."""
+
+    source: Literal["celeba-mini", "celeba", "folder"]
+    root: str | None = None
+    max_corrupt_fraction: Fraction = 0.01
+
+
+class ZooParams(_Strict):
+    """The whole of zoo/params.yaml."""
+
+    data: ZooData
+    image_size: Annotated[int, Field(ge=32, multiple_of=32)]
+    splits: SplitParams
+    gans: Annotated[dict[GanName, Recipe], Field(min_length=1)]
+
+    @property
+    def data_params(self) -> DataParams:
+        """The data section in the form that the main pipeline's stages read."""
+        return DataParams(**self.data.model_dump(), splits=self.splits)
+
+
+def load_zoo_params(path: str | Path = "zoo/params.yaml") -> ZooParams:
+    """Read and validate the zoo's params.
+
+    Raises:
+        ParamsError: with one line for each problem.
+    """
+    zoo: ZooParams = validate(ZooParams, read_yaml(path), path)
+    if zoo.data.source == "folder" and not zoo.data.root:
+        raise ParamsError(f"{path}: data.root must be a folder, zip or tar when source is 'folder', got null")
+    return zoo
+
+
+def load_recipe(path: str | Path, gan: str) -> Recipe:
+    """The recipe ``gans.<gan>`` of the zoo's params.
+
+    Raises:
+        ParamsError: if the file is wrong or has no such entry.
+    """
+    gans = load_zoo_params(path).gans
+    if gan not in gans:
+        raise ParamsError(f"{path}: gans has no entry {gan!r}, expected one of {', '.join(gans)}")
+    return gans[gan]

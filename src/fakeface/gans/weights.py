@@ -84,6 +84,9 @@ def load_generator(path: str | Path) -> nn.Module:
         raise WeightsError(f"{path}: not a safetensors file ({error})") from error
     if not {"architecture", "config"} <= set(header):
         raise WeightsError(f"{path}: header names no architecture, expected keys architecture, config")
-    generator = build_generator(header["architecture"], json.loads(header["config"]))
+    try:
+        generator = build_generator(header["architecture"], json.loads(header["config"]))
+    except (ValueError, TypeError) as error:
+        raise WeightsError(f"{path}: header describes no generator of ours: {error}") from error
     load_strictly(path, generator, tensors)
     return generator.eval()

@@ -63,6 +63,9 @@ def compare(
         ValueError: if either set has no more than ``neighbourhood`` images.
     """
     layers = extractor.layers
+    # In single precision KID's sums of half a million kernel values keep only three digits.
+    fake = {name: tensor.double() for name, tensor in fake.items()}
+    real = {name: tensor.double() for name, tensor in real.items()}
     n_fake, n_real = len(fake[layers["fid"]]), len(real[layers["fid"]])
     if min(n_fake, n_real) <= neighbourhood:
         raise ValueError(

@@ -1,0 +1,9 @@
+"""Train one generator of the zoo, resumably:
+
+python pipeline/train_gan.py --gan dcgan --images zoo/data/real/train --reference data/real
+"""
+
+from fakeface.gans.train import main
+
+if __name__ == "__main__":
+    main()

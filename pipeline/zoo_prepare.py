@@ -1,0 +1,14 @@
+"""Preprocess and split the photographs that generators learn from, in the folder zoo:
+
+python ../pipeline/zoo_prepare.py
+"""
+
+import logging
+from pathlib import Path
+
+from fakeface.gans.photographs import prepare_photographs
+from fakeface.gans.recipes import load_zoo_params
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    print(prepare_photographs(load_zoo_params("params.yaml"), Path("data/real")))

@@ -1,0 +1,325 @@
+"""What `dvc plots show` draws (JSON, CSV), and the pictures that its templates cannot draw (PNG).
+
+Curves are long: one row a point, with the name of its curve, for the template `.dvc/plots/curves.json`,
+which takes any number of them. The same input gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from typing import Any
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from sklearn.decomposition import PCA
+from sklearn.metrics import precision_recall_curve, roc_curve
+
+from fakeface.atomic import write_bytes, write_text
+from fakeface.evaluation.scores import ECE_BINS, calibration_bins, checked
+
+Path = str | PathLike[str]
+Curves = Mapping[str, tuple[Any, Any]]
+
+CURVE_POINTS = 200
+REAL_COLOUR = "#999999"
+# Okabe and Ito's palette, told apart with any colour vision, without its yellow, too faint on white.
+GAN_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000")
+SEEN_MARKERS = ("o", "s", "v", "D", "p", "h")
+UNSEEN_MARKERS = ("x", "+", "1", "2")
+
+
+def write_roc(path: Path, curves: Curves) -> None:
+    """ROC curves as JSON rows ``curve, fpr, tpr``, at most 200 points a curve.
+
+    Args:
+        path: of the JSON file.
+        curves: name -> labels (N,) of 0 and 1 (fake), scores (N,) of P(fake); both classes present.
+
+    Raises:
+        ValueError: for no curves, or one that lacks a class or has bad scores, by name.
+    """
+    rows = []
+    for name, (is_fake, scores) in _both_classes(curves).items():
+        fpr, tpr, _ = roc_curve(is_fake, scores)
+        rows += _points(name, "fpr", fpr, "tpr", tpr)
+    _write_rows(path, rows)
+
+
+def write_pr(path: Path, curves: Curves) -> None:
+    """Precision-recall curves as JSON rows ``curve, recall, precision``, at most 200 points a curve.
+
+    Args and errors as for :func:`write_roc`.
+    """
+    rows = []
+    for name, (is_fake, scores) in _both_classes(curves).items():
+        precision, recall, _ = precision_recall_curve(is_fake, scores, drop_intermediate=True)
+        rows += _points(name, "recall", recall[::-1], "precision", precision[::-1])
+    _write_rows(path, rows)
+
+
+def write_calibration(path: Path, curves: Curves) -> None:
+    """Reliability diagrams as JSON rows ``curve, mean_score, share_fake, n``, one row a bin that has images.
+
+    The bins are those of the metric ``ece``. A calibrated detector lies on the diagonal. The share of fakes
+    is that of the test set, so a detector trained on another balance of classes leaves the diagonal for that
+    reason alone.
+
+    Args and errors as for :func:`write_roc`.
+    """
+    rows = []
+    for name, (is_fake, scores) in _both_classes(curves).items():
+        bins = calibration_bins(scores)
+        for index in range(ECE_BINS):
+            inside = bins == index
+            if inside.any():
+                mean_score, share_fake = _rounded(scores[inside].mean()), _rounded(is_fake[inside].mean())
+                rows.append(
+                    {
+                        "curve": name,
+                        "mean_score": mean_score,
+                        "share_fake": share_fake,
+                        "n": int(inside.sum()),
+                    }
+                )
+    _write_rows(path, rows)
+
+
+def write_confusion(path: Path, labels: Any, scores: Any, sources: Sequence[str], threshold: float) -> None:
+    """One CSV row an image, ``actual, predicted, source``, for DVC's confusion template.
+
+    Args:
+        path: of the CSV file.
+        labels: (N,) of 0 and 1 (fake).
+        scores: (N,) of P(fake).
+        sources: N names, ``real`` or a GAN.
+        threshold: an image is called fake if its score is above.
+
+    Raises:
+        ValueError: for bad labels, scores or lengths.
+    """
+    is_fake, scores = checked(labels, scores)
+    if len(sources) != len(scores):
+        raise ValueError(f"sources must have one name a score, got {len(sources)} for {len(scores)}")
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["actual", "predicted", "source"])
+    kinds = ("real", "fake")
+    writer.writerows(
+        (kinds[int(actual)], kinds[int(predicted)], source)
+        for actual, predicted, source in zip(is_fake, scores > threshold, sources, strict=True)
+    )
+    write_text(path, text.getvalue())
+
+
+def write_histograms(
+    path: Path,
+    real_scores: Any,
+    fake_scores: Mapping[str, Any],
+    *,
+    threshold: float,
+    held_out: Sequence[str] = (),
+    title: str = "Scores of photographs and of each GAN's fakes",
+) -> None:
+    """A PNG with one panel a GAN: the scores of its fakes over those of the photographs.
+
+    Args:
+        path: of the PNG.
+        real_scores: (N,) of P(fake) of the photographs.
+        fake_scores: GAN -> (M,) of P(fake).
+        threshold: drawn as a line.
+        held_out: GANs that training never saw; their panels say so.
+        title: above the panels.
+
+    Raises:
+        ValueError: for no GAN, an empty or a bad set of scores.
+    """
+    real = _scores_of("photographs", real_scores)
+    fakes = {name: _scores_of(name, scores) for name, scores in fake_scores.items()}
+    if not fakes:
+        raise ValueError("fake_scores must hold at least one GAN, got none")
+    n_columns = min(3, len(fakes))
+    n_rows = -(-len(fakes) // n_columns)
+    figure = _figure(max(6.4, 3.4 * n_columns + 0.6), 2.5 * n_rows + 1.1)
+    panels = figure.subplots(n_rows, n_columns, sharex=True, sharey=True, squeeze=False).reshape(-1)
+    colours = _colours(list(fakes))
+    for index, (name, scores) in enumerate(fakes.items()):
+        panel = panels[index]
+        _histogram(panel, real, REAL_COLOUR)
+        _histogram(panel, scores, colours[name])
+        panel.axvline(threshold, color="black", linestyle="--", linewidth=1)
+        seen = "unseen" if name in held_out else "seen"
+        panel.set_title(f"{name} ({seen}): {np.mean(scores > threshold):.0%} caught", fontsize=10)
+        if index + n_columns >= len(fakes):
+            panel.set_xlabel("score, P(fake)")
+            panel.tick_params(labelbottom=True)
+        if index % n_columns == 0:
+            panel.set_ylabel("share of images")
+    for panel in panels[len(fakes) :]:
+        panel.set_visible(False)
+    figure.suptitle(title, fontsize=12)
+    figure.supxlabel(
+        f"Grey: the same {len(real)} photographs in each panel. Colour: fakes.\n"
+        f"Dashed: the threshold {threshold:.3f}; {np.mean(real > threshold):.1%} of the photographs above.",
+        fontsize=9,
+    )
+    _write_png(path, figure)
+
+
+def write_embedding(
+    path: Path,
+    points: Any,
+    sources: Sequence[str],
+    *,
+    gans: Sequence[str],
+    held_out: Sequence[str] = (),
+    title: str = "Embedding of photographs and fakes",
+) -> None:
+    """A PNG of the embedding in two dimensions: its first two principal components.
+
+    The components are fitted to photographs and seen GANs only, so the view owes nothing to held-out ones.
+
+    Args:
+        path: of the PNG.
+        points: float (N, D), D >= 2.
+        sources: N names, ``real`` or one of ``gans``.
+        gans: in the order of the legend and of the colours.
+        held_out: GANs that training never saw, drawn as crosses.
+        title: above the picture.
+
+    Raises:
+        ValueError: for other shapes, unknown sources, values that are not finite, or fewer than 3 points of
+            photographs and seen GANs.
+    """
+    points, names = np.asarray(points, dtype=np.float64), np.asarray(sources)
+    if points.ndim != 2 or points.shape[1] < 2 or names.shape != points.shape[:1]:
+        raise ValueError(f"points must be (N, D >= 2) with N sources, got {points.shape} and {names.shape}")
+    if n_wrong := int((~np.isfinite(points)).sum()):
+        raise ValueError(f"points must be finite, got {n_wrong} values that are not")
+    if unknown := sorted(set(names.tolist()) - {"real", *gans}):
+        raise ValueError(f"sources must be real or one of {', '.join(gans)}, got {', '.join(unknown)}")
+    known = ~np.isin(names, list(held_out))
+    if known.sum() < 3:
+        raise ValueError(f"points must hold 3 or more of photographs and seen GANs, got {known.sum()}")
+    pca = PCA(n_components=2, svd_solver="full").fit(points[known])
+    flat = pca.transform(points)
+
+    figure = _figure(8.4, 5.6)
+    axes = figure.subplots()
+    for name, (label, style) in _marks(gans, held_out).items():
+        here = flat[names == name]
+        axes.scatter(here[:, 0], here[:, 1], label=label, **style)
+    first, second = pca.explained_variance_ratio_
+    axes.set_xlabel(f"first principal component ({first:.0%} of the variance)")
+    axes.set_ylabel(f"second principal component ({second:.0%})")
+    axes.set_title(title, fontsize=12)
+    axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, markerscale=1.4)
+    _write_png(path, figure)
+
+
+def thin(x: np.ndarray, y: np.ndarray, n_points: int = CURVE_POINTS) -> tuple[np.ndarray, np.ndarray]:
+    """At most ``n_points`` of a curve's own points, evenly spread along it, both ends among them.
+
+    Spread by the distance walked along the curve, |dx| + |dy|, so steep and flat parts keep their shape
+    alike: no point left out is further along the curve from one kept than its length / (n_points - 1).
+
+    Args:
+        x, y: float (N,), the points in order.
+    """
+    if len(x) <= n_points:
+        return x, y
+    walked = np.concatenate([[0.0], np.cumsum(np.abs(np.diff(x)) + np.abs(np.diff(y)))])
+    wanted = np.linspace(0, walked[-1], n_points)
+    kept = np.unique(np.searchsorted(walked, wanted[:-1], side="left"))
+    kept = np.append(kept[kept < len(x) - 1], len(x) - 1)
+    return x[kept], y[kept]
+
+
+def _both_classes(curves: Curves) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    if not curves:
+        raise ValueError("curves must hold at least one curve, got none")
+    result = {}
+    for name, (labels, scores) in curves.items():
+        is_fake, values = checked(labels, scores)
+        n_fake, n_real = int(is_fake.sum()), int((~is_fake).sum())
+        if not n_fake or not n_real:
+            raise ValueError(f"curve {name} must have real and fake images, got {n_real} real, {n_fake} fake")
+        result[name] = (is_fake, values)
+    return result
+
+
+def _points(name: str, x_name: str, x: np.ndarray, y_name: str, y: np.ndarray) -> list[dict[str, Any]]:
+    thinned = zip(*thin(x, y), strict=True)
+    return [{"curve": name, x_name: _rounded(a), y_name: _rounded(b)} for a, b in thinned]
+
+
+def _rounded(value: Any) -> float:
+    """Five decimals: finer than any screen, and a small file."""
+    return round(float(value), 5)
+
+
+def _write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
+    """A JSON list with a row a line, so that a diff of two runs can be read."""
+    lines = ",\n".join(json.dumps(row) for row in rows)
+    write_text(path, f"[\n{lines}\n]\n")
+
+
+def _scores_of(name: str, scores: Any) -> np.ndarray:
+    values = np.asarray(scores, dtype=np.float64)
+    try:
+        checked(np.zeros(values.shape, dtype=int), values)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+    if values.size == 0:
+        raise ValueError(f"{name}: at least one score is needed, got none")
+    return values
+
+
+def _colours(gans: Sequence[str]) -> dict[str, str]:
+    return {name: GAN_COLOURS[index % len(GAN_COLOURS)] for index, name in enumerate(gans)}
+
+
+def _marks(gans: Sequence[str], held_out: Sequence[str]) -> dict[str, tuple[str, dict[str, Any]]]:
+    """Label and scatter style of the photographs, the seen GANs and, on top, the unseen ones."""
+    colours = _colours(gans)
+    seen, unseen = [gan for gan in gans if gan not in held_out], [gan for gan in gans if gan in held_out]
+    marks: dict[str, tuple[str, dict[str, Any]]] = {
+        "real": ("photographs", {"marker": "o", "s": 12, "color": REAL_COLOUR, "linewidths": 0, "alpha": 0.8})
+    }
+    for index, gan in enumerate(seen):
+        marker = SEEN_MARKERS[index % len(SEEN_MARKERS)]
+        marks[gan] = gan, {"marker": marker, "s": 18, "color": colours[gan], "linewidths": 0, "alpha": 0.7}
+    for index, gan in enumerate(unseen):
+        marker = UNSEEN_MARKERS[index % len(UNSEEN_MARKERS)]
+        style = {"marker": marker, "s": 26, "color": colours[gan], "linewidths": 1.1, "alpha": 0.8}
+        marks[gan] = f"{gan} (unseen)", style
+    return marks
+
+
+def _figure(width: float, height: float) -> Figure:
+    """A figure without pyplot's global state, so that drawing leaves nothing behind; inches."""
+    figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _histogram(panel: Any, scores: np.ndarray, colour: str) -> None:
+    """Outline and filling of the share of images in each of 30 bins."""
+    common = {
+        "bins": np.linspace(0, 1, 31),
+        "weights": np.full(scores.size, 1 / scores.size),
+        "color": colour,
+    }
+    panel.hist(scores, histtype="stepfilled", alpha=0.4, **common)
+    panel.hist(scores, histtype="step", linewidth=1.3, **common)
+
+
+def _write_png(path: Path, figure: Figure) -> None:
+    buffer = io.BytesIO()
+    # Without the name and version of the program the bytes depend on the picture alone.
+    figure.savefig(buffer, format="png", metadata={"Software": None})
+    write_bytes(path, buffer.getvalue())

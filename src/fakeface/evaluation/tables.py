@@ -1,0 +1,301 @@
+"""Markdown tables from metrics files, and their places in a README.
+
+    python -m fakeface.evaluation.tables results --metrics metrics
+    python -m fakeface.evaluation.tables compare results/initial results/expanded --names initial expanded
+    python -m fakeface.evaluation.tables readme README.md --check
+
+A README holds a table between two lines; the first carries the command, with paths relative to the README:
+
+    <!-- table: results --metrics metrics -->
+    <!-- end table -->
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from fakeface.atomic import write_text
+
+PROTOCOLS = ("laundered", "mild", "clean")
+BEGIN, END = "<!-- table:", "<!-- end table -->"
+MISSING = "–"
+
+
+class TableError(Exception):
+    """A table cannot be made; the message says why in one line."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Raises instead of leaving the program: a wrong marker in a README must be named."""
+
+    def error(self, message: str) -> NoReturn:
+        raise TableError(f"{message} ({self.prog} --help shows the commands)")
+
+
+def results_tables(metrics: Path, part: str = "both") -> str:
+    """Detection and image quality per GAN.
+
+    Args:
+        metrics: folder that holds ``evaluation.json`` and ``quality/<gan>.json``.
+        part: ``detection``, ``quality`` or ``both``.
+
+    Raises:
+        TableError: for a file or a key that is missing.
+    """
+    evaluation = _evaluation(metrics)
+    tables = []
+    if part in ("both", "detection"):
+        tables.append(_detection_table(evaluation, metrics))
+    if part in ("both", "quality"):
+        tables.append(_quality_table(evaluation, metrics))
+    return "\n\n".join(tables)
+
+
+def compare_table(first: Path, second: Path, names: Sequence[str], protocol: str = "laundered") -> str:
+    """Precision, recall and AUROC per GAN of two runs, side by side.
+
+    Args:
+        first, second: folders that hold ``evaluation.json``, or hold it in ``metrics/``.
+        names: what to call the two.
+        protocol: one of :data:`PROTOCOLS`.
+
+    Raises:
+        TableError: for a file or a key that is missing.
+    """
+    folders = [folder / "metrics" if (folder / "metrics").is_dir() else folder for folder in (first, second)]
+    runs = [_evaluation(folder) for folder in folders]
+    blocks = [
+        _get(run, folder, protocol, "per_gan") | {"**all**": _get(run, folder, protocol, "overall")}
+        for run, folder in zip(runs, folders, strict=True)
+    ]
+    header = ["GAN", *(f"trained on it: {name}" for name in names)]
+    header += [f"{metric}, {name}" for metric in ("precision", "recall", "AUROC") for name in names]
+    gans = [name for name in dict.fromkeys([*blocks[0], *blocks[1]]) if name != "**all**"]
+    rows = []
+    for gan in [*gans, "**all**"]:
+        row = [gan]
+        for run, block in zip(runs, blocks, strict=True):
+            trained = "" if gan == "**all**" else "no" if gan in run["held_out"] else "yes"
+            row.append(trained if gan in block else MISSING)
+        for metric in ("precision", "recall", "auroc"):
+            row += [_number(block.get(gan, {}).get(metric)) for block in blocks]
+        rows.append(row)
+    first_block = blocks[0]["**all**"]
+    counts = f"{first_block.get('n_real')} photographs and {first_block.get('n_fake')} fakes in the test set"
+    return f"{_table(header, rows)}\n\nProtocol `{protocol}`; {counts} of {names[0]}."
+
+
+def _detection_table(evaluation: dict[str, Any], metrics: Path) -> str:
+    path = metrics / "evaluation.json"
+    held_out = evaluation["held_out"]
+    gans = list(_get(evaluation, path, PROTOCOLS[0], "per_gan"))
+    rows: list[tuple[str, str, tuple[str, ...]]]
+    rows = [(gan, "seen", ("per_gan", gan)) for gan in gans if gan not in held_out]
+    rows += [(gan, "**unseen**", ("per_gan", gan)) for gan in gans if gan in held_out]
+    rows += [(f"all {group}", group, (group,)) for group in ("seen", "unseen")] if held_out else []
+    rows += [("all", "", ("overall",))]
+    header = ["GAN", "in training"]
+    header += [
+        f"{name}: {column}" for name in PROTOCOLS for column in ("AUROC [95 %]", "precision", "recall")
+    ]
+    lines = []
+    for label, role, keys in rows:
+        line = [label, role]
+        for protocol in PROTOCOLS:
+            auroc, precision, recall = (
+                _get(evaluation, path, protocol, *keys, name) for name in ("auroc", "precision", "recall")
+            )
+            interval = _get(evaluation, path, protocol, *keys).get("auroc_ci95")
+            line += [_number(auroc, interval), _number(precision), _number(recall)]
+        lines.append(line)
+    overall = _get(evaluation, path, PROTOCOLS[0], "overall")
+    caption = (
+        f"Every row: the same {overall['n_real']} test photographs against that row's fakes "
+        f"({overall['n_fake']} in all). Precision and recall are those of fakes at the frozen threshold "
+        f"{evaluation['threshold']:.3f}; precision depends on how many photographs there are for each fake."
+    )
+    return f"{_table(header, lines)}\n\n{caption}"
+
+
+def _quality_table(evaluation: dict[str, Any], metrics: Path) -> str:
+    lines, captions = [], {}
+    for gan in _get(evaluation, metrics, PROTOCOLS[0], "per_gan"):
+        path = metrics / "quality" / f"{gan}.json"
+        quality = _read(path)
+        extractor = _get(quality, path, "extractor")
+        short = extractor.replace("-", "_")
+        standard = "fid" in quality
+        distance = _get(quality, path, "fid" if standard else f"fd_{short}")
+        score = _get(quality, path, "inception_score" if standard else f"is_{short}")
+        captions[extractor] = (
+            f"{_get(quality, path, 'n_fake')} fakes against {_get(quality, path, 'n_real')} training "
+            f"photographs, features of {extractor}."
+        )
+        line = [gan, f"{_get(quality, path, 'kid'):.4f}", f"{distance:.2f}", f"{score:.2f}"]
+        lines.append(line + [_number(_get(quality, path, name)) for name in ("precision", "recall")])
+    names = ("FID", "Inception Score") if set(captions) == {"inception-v3-compat"} else ("FD", "IS")
+    header = ["GAN", "KID ↓", f"{names[0]} ↓", f"{names[1]} ↑", "precision ↑", "recall ↑"]
+    return f"{_table(header, lines)}\n\n{' '.join(captions.values())}"
+
+
+def update_readme(text: str, folder: Path) -> str:
+    """``text`` with every table made anew.
+
+    Args:
+        text: of a Markdown file.
+        folder: that paths in the markers are relative to.
+
+    Raises:
+        TableError: without any marker, for one that does not end, or one whose command fails, by line.
+    """
+    result: list[str] = []
+    lines = iter(enumerate(text.split("\n"), start=1))
+    n_tables = 0
+    for number, line in lines:
+        result.append(line)
+        # Only at the start of a line: an indented or quoted marker is an example.
+        if line.startswith(BEGIN):
+            _skip_to_end(lines, number)
+            result += ["", _run_marker(line, number, folder), "", END]
+            n_tables += 1
+        elif line.startswith(END):
+            raise TableError(f"line {number}: {END} without a {BEGIN} ... --> above it")
+    if not n_tables:
+        raise TableError(f"no line starts with {BEGIN!r}")
+    return "\n".join(result)
+
+
+def _skip_to_end(lines: Iterator[tuple[int, str]], begin: int) -> None:
+    for _, line in lines:
+        if line.startswith(END):
+            return
+        if line.startswith(BEGIN):
+            break
+    raise TableError(f"line {begin}: the table is never closed with {END}")
+
+
+def _run_marker(line: str, number: int, folder: Path) -> str:
+    if not line.rstrip().endswith("-->"):
+        raise TableError(f"line {number}: a marker must be one line that ends in -->, got {line!r}")
+    command = line.rstrip()[len(BEGIN) : -len("-->")]
+    try:
+        arguments = _parser().parse_args(shlex.split(command))
+        if arguments.command == "readme":
+            raise TableError("a table must be `results` or `compare`, got `readme`")
+        return _make(arguments, folder)
+    except (TableError, ValueError) as error:
+        raise TableError(f"line {number}: {error}") from None
+    except SystemExit:
+        raise TableError(f"line {number}: a marker must make a table, got {command.strip()!r}") from None
+
+
+def _make(arguments: argparse.Namespace, folder: Path) -> str:
+    if arguments.command == "results":
+        return results_tables(folder / arguments.metrics, arguments.part)
+    return compare_table(
+        folder / arguments.first, folder / arguments.second, arguments.names, arguments.protocol
+    )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise TableError(f"{path}: no such metrics file") from None
+    except ValueError as error:
+        raise TableError(f"{path}: not readable as JSON: {error}") from None
+    if not isinstance(content, dict):
+        raise TableError(f"{path}: a metrics file must be a JSON object, got {type(content).__name__}")
+    return content
+
+
+def _evaluation(metrics: Path) -> dict[str, Any]:
+    path = metrics / "evaluation.json"
+    evaluation = _read(path)
+    for key in ("threshold", "held_out", *PROTOCOLS):
+        _get(evaluation, path, key)
+    return evaluation
+
+
+def _get(content: dict[str, Any], origin: Path, *keys: str) -> Any:
+    value: Any = content
+    for index, key in enumerate(keys):
+        if not isinstance(value, dict) or key not in value:
+            raise TableError(f"{origin}: key {'.'.join(keys[: index + 1])} is missing")
+        value = value[key]
+    return value
+
+
+def _number(value: float | None, interval: Sequence[float] | None = None) -> str:
+    if value is None:
+        return MISSING
+    return f"{value:.3f}" + (f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else "")
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    alignment = [":--", *["--:"] * (len(header) - 1)]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in [header, alignment, *rows])
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="python -m fakeface.evaluation.tables", description="Markdown tables from metrics files."
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    results = commands.add_parser("results", help="detection and image quality per GAN")
+    results.add_argument("--metrics", type=Path, default=Path("metrics"), metavar="DIR")
+    results.add_argument("--part", choices=("both", "detection", "quality"), default="both")
+    compare = commands.add_parser("compare", help="precision and recall per GAN of two runs")
+    compare.add_argument("first", type=Path, metavar="DIR_A")
+    compare.add_argument("second", type=Path, metavar="DIR_B")
+    compare.add_argument("--names", nargs=2, default=["before", "after"], metavar=("A", "B"))
+    compare.add_argument("--protocol", choices=PROTOCOLS, default="laundered")
+    readme = commands.add_parser("readme", help="rewrite the tables of a Markdown file")
+    readme.add_argument("path", type=Path, metavar="README")
+    readme.add_argument(
+        "--check", action="store_true", help="write nothing; exit 1 if a table is out of date"
+    )
+    return parser
+
+
+def _readme(path: Path, check: bool) -> int:
+    try:
+        text = path.read_bytes().decode("utf-8")
+        updated = update_readme(text, path.parent)
+    except FileNotFoundError:
+        raise TableError(f"{path}: no such file") from None
+    except TableError as error:
+        raise TableError(f"{path}: {error}") from None
+    if updated == text:
+        return 0
+    if check:
+        print(
+            f"{path}: tables are out of date; run python -m fakeface.evaluation.tables readme {path}",
+            file=sys.stderr,
+        )
+        return 1
+    write_text(path, updated)
+    return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Print or rewrite tables; 0 done, 1 out of date (``readme --check``), 2 an error."""
+    try:
+        arguments = _parser().parse_args(argv)
+        if arguments.command == "readme":
+            return _readme(arguments.path, arguments.check)
+        print(_make(arguments, Path()))
+    except TableError as error:
+        print(f"tables: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,21 @@
+"""What a generator was trained on, for its card: models of processor and GPU, no host name."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from pathlib import Path
+
+import torch
+
+
+def describe_hardware(device: torch.device) -> dict[str, str | int]:
+    """``{device, name, cores}`` of the GPU or the processor that ``device`` names."""
+    if device.type == "cuda":
+        return {"device": "cuda", "name": torch.cuda.get_device_name(device), "cores": os.cpu_count() or 1}
+    cpuinfo = Path("/proc/cpuinfo")
+    text = cpuinfo.read_text(encoding="utf-8", errors="replace") if cpuinfo.is_file() else ""
+    model = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
+    name = model.group(1).strip() if model else platform.processor() or platform.machine()
+    return {"device": device.type, "name": name, "cores": os.cpu_count() or 1}

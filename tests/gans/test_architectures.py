@@ -1,0 +1,60 @@
+"""Networks: shapes, ranges, and the spectral norm that SNGAN rests on."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from fakeface.gans.architectures import build_discriminator, build_generator
+
+GENERATORS = [
+    ("dcgan", {"z_dim": 10, "width": 4, "image_size": 64}, 64),
+    ("dcgan", {"z_dim": 10, "width": 4, "image_size": 32}, 32),
+    ("resnet", {"z_dim": 10, "channels": [8, 8, 8, 8], "upsample": "nearest"}, 64),
+    ("resnet", {"z_dim": 10, "channels": [8, 8, 8], "upsample": "bilinear"}, 32),
+]
+
+
+@pytest.mark.parametrize(("name", "config", "side"), GENERATORS)
+def test_generators(name: str, config: dict[str, object], side: int) -> None:
+    x = build_generator(name, config)(torch.randn(3, 10))
+    assert x.shape == (3, 3, side, side)
+    assert float(x.detach().abs().max()) <= 1
+
+
+@pytest.mark.parametrize(("name", "config"), [("dcgan", {"width": 4}), ("resnet", {"channels": [4, 8]})])
+def test_discriminators(name: str, config: dict[str, object]) -> None:
+    assert build_discriminator(name, config)(torch.randn(3, 3, 64, 64)).shape == (3,)
+
+
+def test_unknown_architecture_lists_the_known_ones() -> None:
+    with pytest.raises(ValueError, match=r"unknown architecture 'vae'.*dcgan.*resnet"):
+        build_generator("vae", {})
+
+
+@pytest.mark.parametrize("side", [4, 48])
+def test_dcgan_refuses_sides_it_cannot_make(side: int) -> None:
+    with pytest.raises(ValueError, match=f"power of two >= 8, got {side}"):
+        build_generator("dcgan", {"image_size": side})
+
+
+def test_spectral_norm_bounds_every_layer() -> None:
+    torch.manual_seed(0)
+    critic = build_discriminator("resnet", {"channels": [8, 8, 16], "spectral": True}).train()
+    x = torch.randn(2, 3, 32, 32)
+    for _ in range(200):  # each forward in training mode refines the estimate by one power iteration
+        critic(x)
+    layers = [module for module in critic.modules() if isinstance(module, (nn.Conv2d, nn.Linear))]
+    assert len(layers) == 8
+    for layer in layers:
+        largest = torch.linalg.svdvals(layer.weight.detach().flatten(1))[0]
+        assert float(largest) == pytest.approx(1, abs=0.02)
+
+
+def test_the_plain_critic_has_no_norms() -> None:
+    critic = build_discriminator("resnet", {"channels": [4, 8]})
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in critic.modules())
+    # A batch norm would let one image's logit depend on another's, which the gradient penalty forbids.
+    x = torch.randn(4, 3, 32, 32)
+    torch.testing.assert_close(critic(x)[:1], critic(x[:1]), rtol=1e-4, atol=1e-5)

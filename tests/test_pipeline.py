@@ -1,0 +1,181 @@
+"""A small real `dvc repro` in a clone of its own: tens of images, one epoch, every stage."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+pytestmark = pytest.mark.slow
+
+SMALL: dict[str, Any] = {
+    "device": "cpu",
+    "held_out": ["sngan"],
+    "generate": {"n_train": 24, "n_val": 12, "n_test": 16, "batch_size": 16},
+}
+SMALL_KEYS = {
+    "quality": {"n_images": 16, "kid_subset_size": 8, "kid_subsets": 4, "batch_size": 8},
+    "cffn": {"epochs": 1, "batch_size": 8},
+    "cn": {"epochs": 1, "batch_size": 8, "views": 1},
+    "evaluate": {"bootstrap": 20, "batch_size": 32},
+}
+
+
+class Project:
+    """A clone of this repository's tracked and new files with small params, and how to run commands in it."""
+
+    def __init__(self, folder: Path, photographs: list[bytes]) -> None:
+        self.folder = folder
+        listing = subprocess.run(
+            ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+            cwd=ROOT, check=True, capture_output=True, text=True,
+        ).stdout  # fmt: skip
+        for name in filter(None, listing.split("\0")):
+            if (ROOT / name).is_file() and not name.startswith("metrics/") and name != "dvc.lock":
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(ROOT / name, folder / name)
+        sources = folder / "photographs"
+        sources.mkdir()
+        for number, content in enumerate(photographs, start=1):
+            (sources / f"{number:06d}.jpg").write_bytes(content)
+        params = yaml.safe_load((folder / "params.yaml").read_text()) | SMALL
+        params["data"] |= {"source": "folder", "root": "photographs", "splits": {"val": 0.3, "test": 0.3}}
+        params["gans"] = {gan: params["gans"][gan] for gan in ("dcgan", "wgan", "sngan")}
+        for section, values in SMALL_KEYS.items():
+            params[section] |= values
+        (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+        (folder / ".gitignore").open("a").write("/photographs/\n")
+        self.environment = os.environ | {
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONPATH": str(folder / "src"),
+            "DVC_NO_ANALYTICS": "1",
+        }
+        self.run("git", "init", "-q", "-b", "main")
+        self.run("git", "config", "user.email", "test@example.org")
+        self.run("git", "config", "user.name", "Test")
+        self.commit("start")
+
+    def run(self, *command: str, expect: int = 0) -> str:
+        """Output of a command, which must exit with ``expect``."""
+        result = subprocess.run(
+            command, cwd=self.folder, env=self.environment, capture_output=True, text=True, check=False
+        )
+        output = result.stdout + result.stderr
+        assert result.returncode == expect, f"{' '.join(command)}: exit {result.returncode}\n{output}"
+        return output
+
+    def gate(self, *arguments: str, expect: int) -> str:
+        return self.run(sys.executable, "-m", "fakeface.regression", *arguments, expect=expect)
+
+    def commit(self, message: str) -> None:
+        self.run("git", "add", "-A")
+        self.run("git", "commit", "-q", "-m", message)
+
+    def metrics(self, name: str) -> dict[str, Any]:
+        content: dict[str, Any] = json.loads((self.folder / "metrics" / name).read_text())
+        return content
+
+
+def stages_run(output: str) -> set[str]:
+    """Names of the stages that a `dvc repro` ran, from the lines that it prints."""
+    return {line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage '")}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory, photographs: list[bytes]) -> Project:
+    """The clone after its first `dvc repro`, committed."""
+    project = Project(tmp_path_factory.mktemp("clone"), photographs)
+    output = project.run("dvc", "repro")
+    assert {"download", "prepare", "generate@sngan", "quality@dcgan", "collect"} <= stages_run(output)
+    project.commit("first run")
+    return project
+
+
+def test_every_metrics_file_is_there_and_says_what_made_it(project: Project) -> None:
+    names = ["evaluation.json", "cffn.json", "cn.json", "data.json", *(f"quality/{g}.json" for g in ("dcgan", "sngan"))]
+    for name in names:
+        metrics = project.metrics(name)
+        assert {"fakeface_version", "torch_version", "seed", "device"} <= set(metrics), name
+    evaluation = project.metrics("evaluation.json")
+    for protocol in ("laundered", "mild", "clean"):
+        assert list(evaluation[protocol]["per_gan"]) == ["dcgan", "wgan", "sngan"]
+    assert evaluation["held_out"] == ["sngan"]
+    assert project.metrics("cffn.json")["training_gans"] == ["dcgan", "wgan"]
+
+
+def test_a_second_run_does_nothing(project: Project) -> None:
+    assert stages_run(project.run("dvc", "repro")) == set()
+    assert project.run("git", "status", "--porcelain") == ""
+    assert stages_run(project.run("dvc", "repro", "--dry", "--allow-missing")) == set()
+
+
+def test_plots_and_metrics_are_readable(project: Project) -> None:
+    project.run("dvc", "plots", "show", "--out", "rendered")
+    page = (project.folder / "rendered" / "index.html").read_text()
+    shutil.rmtree(project.folder / "rendered")
+    for title in ("ROC", "Precision and recall", "Confusion", "CFFN loss"):
+        assert title in page
+    assert "laundered" in project.run("dvc", "metrics", "show", "metrics/evaluation.json")
+
+
+def test_a_rerun_of_the_evaluation_gives_the_same_bytes(project: Project) -> None:
+    project.run("dvc", "repro", "--force", "--single-item", "evaluate")
+    assert project.run("git", "status", "--porcelain") == ""
+
+
+def test_the_gate_has_three_answers(project: Project) -> None:
+    project.gate("--base", "HEAD", expect=0)
+    project.gate("--base", "no-such-revision", expect=2)
+    path = project.folder / "metrics" / "evaluation.json"
+    good = path.read_text()
+    worse = json.loads(good)
+    worse["laundered"]["overall"]["auroc"] -= 0.2
+    path.write_text(json.dumps(worse, indent=2))
+    report = project.gate("--base", "HEAD", expect=1)
+    assert "evaluation.laundered.overall.auroc" in report
+    path.unlink()
+    project.gate("--base", "HEAD", expect=2)
+    path.write_text(good)
+
+
+def test_another_margin_reruns_only_what_depends_on_it(project: Project) -> None:
+    output = project.run("dvc", "exp", "run", "-S", "margin=0.7")
+    assert stages_run(output) == {"train_cffn", "train_cn", "evaluate"}
+    assert project.metrics("cffn.json")["margin"] == 0.7
+    difference = project.run("dvc", "metrics", "diff")
+    assert "margin" in difference
+    assert "margin" in project.run("dvc", "params", "diff")
+    assert "main" in project.run("dvc", "exp", "show", "--md", "--only-changed")
+    project.run("git", "checkout", "-q", "--", ".")
+    project.run("dvc", "checkout", "-q")
+
+
+def test_an_unknown_key_stops_before_any_work(project: Project) -> None:
+    output = project.run("dvc", "exp", "run", "-S", "+margn=0.7", "-f", expect=255)
+    assert "unknown key margn" in output
+    project.run("git", "checkout", "-q", "--", ".")
+    project.run("dvc", "checkout", "-q")
+
+
+def test_a_new_unseen_gan_retrains_nothing(project: Project) -> None:
+    path = project.folder / "params.yaml"
+    params = yaml.safe_load(path.read_text())
+    original = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params["gans"]["lsgan"] = original["gans"]["lsgan"]
+    params["held_out"].append("lsgan")
+    path.write_text(yaml.safe_dump(params, sort_keys=False))
+    ran = stages_run(project.run("dvc", "repro", "evaluate"))
+    assert "generate@lsgan" in ran
+    assert "evaluate" in ran
+    assert not {"train_cffn", "train_cn", "prepare", "generate@dcgan"} & ran
+    assert "lsgan" in project.metrics("evaluation.json")["laundered"]["per_gan"]
+    project.run("git", "checkout", "-q", "--", ".")
+    project.run("dvc", "checkout", "-q")

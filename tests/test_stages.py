@@ -1,0 +1,37 @@
+"""dvc.yaml lists what the scripts import, and every stage declares the params that its code reads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from imports import source_files
+
+ROOT = Path(__file__).parents[1]
+
+
+def stages() -> dict[str, Any]:
+    content = yaml.safe_load((ROOT / "dvc.yaml").read_text())
+    return {name: stage.get("do", stage) for name, stage in content["stages"].items()}
+
+
+@pytest.mark.parametrize("name", list(stages()))
+def test_a_stage_depends_on_exactly_the_source_files_that_it_imports(name: str) -> None:
+    stage = stages()[name]
+    (script,) = [word for word in stage["cmd"].split() if word.endswith(".py")]
+    assert script in stage["deps"]
+    listed = {dep for dep in stage["deps"] if dep.startswith("src/")}
+    assert listed == source_files(ROOT / script)
+
+
+def test_margin_reaches_only_the_cffn() -> None:
+    users = [name for name, stage in stages().items() if "margin" in stage.get("params", [])]
+    assert users == ["train_cffn"]
+
+
+def test_every_script_of_the_pipeline_says_how_to_run_it() -> None:
+    for script in sorted((ROOT / "pipeline").glob("*.py")):
+        docstring = script.read_text(encoding="utf-8").split('"""')[1]
+        assert f"python pipeline/{script.name}" in docstring, script.name
