@@ -72,9 +72,7 @@ def main() -> None:
 
         os.chdir(folder)  # checkpoints of a benchmark are nobody's
         data = random_data(gans, 300, params.image_size)
-        sampled = params.model_copy(
-            update={"cffn": params.cffn.model_copy(update={"pairing": "sampled"})}
-        )
+        sampled = params.model_copy(update={"cffn": params.cffn.model_copy(update={"pairing": "sampled"})})
         ours, our_pairs = whole_epochs(params, data, arguments.seconds)
         _, branch_pairs = whole_epochs(sampled, data, arguments.seconds)
 
@@ -96,7 +94,9 @@ def main() -> None:
     print(f"device {device_name(fabric.device)}, {torch.get_num_threads()} threads, {params.precision}")
     print(f"this project: {ours:8.0f} images/s  {our_pairs:10.0f} pairs/s")
     print(f"bare network: {bare_rate:8.0f} images/s  (this project reaches {ours / bare_rate:.0%})")
-    print(f"two branches: {'':8} {branch_pairs:18.0f} pairs/s  (this project: {our_pairs / branch_pairs:.0f} times)")
+    print(
+        f"two branches: {'':8} {branch_pairs:18.0f} pairs/s  (this project: {our_pairs / branch_pairs:.0f} times)"
+    )
 
 
 if __name__ == "__main__":

@@ -9,7 +9,8 @@ from fakeface.detector.scoring import Detector
 from fakeface.evaluation.evaluate import evaluation_metrics, predict_protocols, prediction_table
 from fakeface.evaluation.pictures import write_pictures
 from fakeface.params import load_params
-from fakeface.runtime import make_fabric, provenance
+from fakeface.provenance import provenance
+from fakeface.runtime import device_name, make_fabric
 
 if __name__ == "__main__":
     params = load_params()
@@ -20,4 +21,4 @@ if __name__ == "__main__":
     metrics = evaluation_metrics(params, detector.threshold, test, predictions)
     write_table(prediction_table(test, predictions), "data/predictions.csv")
     write_pictures(Path("plots/evaluation"), params, detector.threshold, test, predictions)
-    write_json("metrics/evaluation.json", provenance(params, fabric.device) | metrics)
+    write_json("metrics/evaluation.json", provenance(params, device_name(fabric.device)) | metrics)

@@ -6,11 +6,9 @@ from pathlib import Path
 from fakeface.atomic import write_json
 from fakeface.data.prepare import prepare
 from fakeface.params import load_params
+from fakeface.provenance import provenance
 
 if __name__ == "__main__":
-    # Worker processes import what stands above, and torch would take them longer than their work.
-    from fakeface.runtime import provenance
-
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     params = load_params()
     counts = prepare(Path("data/raw"), Path("data/real"), params)

@@ -7,7 +7,8 @@ from fakeface.detector.dataset import load_split
 from fakeface.detector.train_cffn import CffnTrainer
 from fakeface.detector.weights import save_cffn
 from fakeface.params import load_params
-from fakeface.runtime import make_fabric, provenance
+from fakeface.provenance import provenance
+from fakeface.runtime import device_name, make_fabric
 from fakeface.tracking import live_curves
 
 if __name__ == "__main__":
@@ -20,5 +21,5 @@ if __name__ == "__main__":
         trainer = CffnTrainer(params, train, val, fabric, log_epoch)
         result = trainer.fit()
     save_cffn("models/cffn.safetensors", result.cffn, params.image_size)
-    write_json("metrics/cffn.json", provenance(params, fabric.device) | result.metrics)
+    write_json("metrics/cffn.json", provenance(params, device_name(fabric.device)) | result.metrics)
     trainer.checkpoint.discard()

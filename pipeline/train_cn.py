@@ -7,7 +7,8 @@ from fakeface.detector.dataset import load_split
 from fakeface.detector.train_cn import train_cn
 from fakeface.detector.weights import load_cffn, save_cn
 from fakeface.params import load_params
-from fakeface.runtime import make_fabric, provenance
+from fakeface.provenance import provenance
+from fakeface.runtime import device_name, make_fabric
 from fakeface.tracking import live_curves
 
 if __name__ == "__main__":
@@ -20,4 +21,4 @@ if __name__ == "__main__":
     with live_curves("plots/cn") as log_epoch:
         result = train_cn(params, cffn, train, val, fabric, log_epoch)
     save_cn("models/cn.safetensors", result.cn, result.threshold)
-    write_json("metrics/cn.json", provenance(params, fabric.device) | result.metrics)
+    write_json("metrics/cn.json", provenance(params, device_name(fabric.device)) | result.metrics)

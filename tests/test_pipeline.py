@@ -100,7 +100,13 @@ def project(tmp_path_factory: pytest.TempPathFactory, photographs: list[bytes]) 
 
 
 def test_every_metrics_file_is_there_and_says_what_made_it(project: Project) -> None:
-    names = ["evaluation.json", "cffn.json", "cn.json", "data.json", *(f"quality/{g}.json" for g in ("dcgan", "sngan"))]
+    names = [
+        "evaluation.json",
+        "cffn.json",
+        "cn.json",
+        "data.json",
+        *(f"quality/{g}.json" for g in ("dcgan", "sngan")),
+    ]
     for name in names:
         metrics = project.metrics(name)
         assert {"fakeface_version", "torch_version", "seed", "device"} <= set(metrics), name

@@ -21,7 +21,9 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     info = "fakeface_test_payload-1.0.dist-info"
     with zipfile.ZipFile(folder / NAME, "w") as wheel:
         wheel.writestr("payload/data.bin", b"12345")
-        wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: fakeface-test-payload\nVersion: 1.0\n")
+        wheel.writestr(
+            f"{info}/METADATA", "Metadata-Version: 2.1\nName: fakeface-test-payload\nVersion: 1.0\n"
+        )
         wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         wheel.writestr(f"{info}/RECORD", "")
     monkeypatch.setenv("PIP_NO_INDEX", "1")
@@ -59,7 +61,9 @@ def test_another_checksum_is_refused_and_nothing_is_kept(index: Path, tmp_path: 
 
 
 def test_no_wheel_is_one_clear_line(index: Path, tmp_path: Path) -> None:
-    with pytest.raises(WheelError, match="fakeface-test-absent==2: pip could not download .*offline") as error:
+    with pytest.raises(
+        WheelError, match="fakeface-test-absent==2: pip could not download .*offline"
+    ) as error:
         fetch_wheel("fakeface-test-absent==2", "0" * 64, tmp_path)
     assert "\n" not in str(error.value)
 

@@ -33,7 +33,7 @@ def atomic_path(destination: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.chmod(0o666 & ~umask)
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
-        os.replace(temporary, destination)
+        temporary.replace(destination)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -51,7 +51,7 @@ def atomic_directory(destination: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.chmod(0o777 & ~umask)
         if destination.exists():
             shutil.rmtree(destination)
-        os.replace(temporary, destination)
+        temporary.replace(destination)
     finally:
         if temporary.exists():
             shutil.rmtree(temporary)

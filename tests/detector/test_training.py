@@ -30,7 +30,10 @@ class Killed(Exception):
 
 @pytest.mark.parametrize("pairing", ["batch", "sampled"])
 def test_a_resumed_run_ends_with_the_same_weights(
-    tiny_params: Params, splits: tuple[DetectorData, DetectorData], pairing: str, tmp_path: Path,
+    tiny_params: Params,
+    splits: tuple[DetectorData, DetectorData],
+    pairing: str,
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     cffn = tiny_params.cffn.model_copy(update={"pairing": pairing})

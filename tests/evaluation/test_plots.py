@@ -7,7 +7,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from sklearn import metrics as sk
@@ -69,6 +69,7 @@ def test_thinned_precision_recall_keeps_ends_and_area(tmp_path):
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(2, 400), st.integers(2, 60))
+@settings(deadline=None)
 def test_thinning_never_strays_further_than_it_says(seed, n, n_points):
     rng = np.random.default_rng(seed)
     x, y = np.sort(rng.random(n)), rng.random(n)
@@ -131,7 +132,7 @@ def test_every_file_has_the_same_bytes_on_a_rerun(tmp_path):
         assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes()
 
 
-@pytest.mark.parametrize("n_gans", [1, 2, 4, 6])
+@pytest.mark.parametrize("n_gans", [1, 4])
 def test_histograms_are_a_picture_for_any_number_of_gans(tmp_path, n_gans):
     real, fakes = histogram_arguments()
     some = {gan: fakes[gan] for gan in GANS[:n_gans]}

@@ -93,7 +93,9 @@ def test_wrong_width_names_the_shapes(weights: Path) -> None:
 def test_missing_and_unexpected_key_by_name(weights: Path) -> None:
     tensors = load_file(weights)
     tensors["main.99.weight"] = tensors.pop("main.0.weight")
-    with pytest.raises(WeightsError, match=r"missing keys: main\.0\.weight; unexpected keys: main\.99\.weight"):
+    with pytest.raises(
+        WeightsError, match=r"missing keys: main\.0\.weight; unexpected keys: main\.99\.weight"
+    ):
         load_strictly("some.file", build_generator("dcgan", CONFIG), tensors)
 
 

@@ -40,7 +40,8 @@ def collect(real_dir: Path, fake_dir: Path, gans: Sequence[str]) -> pd.DataFrame
     shared = table[splits_of > 1].sort_values("sha256")
     if len(shared):
         twins = shared[shared["sha256"] == shared["sha256"].iloc[0]]
-        places = ", ".join(f"{name} ({split})" for name, split in zip(twins["name"], twins["split"], strict=True))
+        names = zip(twins["name"], twins["split"], strict=True)
+        places = ", ".join(f"{name} ({split})" for name, split in names)
         raise DuplicateAcrossSplitsError(f"the same pixels are in two splits: {places}")
     return table
 

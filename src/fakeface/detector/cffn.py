@@ -5,7 +5,7 @@ CVPR 2017) of 2, 3, 4 and 2 layers with growth 24, transitions that halve channe
 first three, and cross-layer features: a 3x3 convolution to 128 channels on each chosen block, pooled
 over the picture and joined to one vector.
 
-    side 64:  stem 16x16x48 -> block1 96 -> 8x8x48 -> block2 120 -> 4x4x60 -> block3 156 -> 2x2x78 -> block4 126
+    side 64: stem 16x16x48, block1 96, 8x8x48, block2 120, 4x4x60, block3 156, 2x2x78, block4 126
 """
 
 from __future__ import annotations

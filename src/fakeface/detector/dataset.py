@@ -51,9 +51,7 @@ class DetectorData:
             return np.empty((0, *self.sets[0].images.shape[1:]), dtype=np.uint8)
         starts = np.cumsum([0] + [len(part) for part in self.sets])
         part_of = np.searchsorted(starts, rows, side="right") - 1
-        return np.stack(
-            [self.sets[p].images[r - starts[p]] for p, r in zip(part_of, rows, strict=True)]
-        )
+        return np.stack([self.sets[p].images[r - starts[p]] for p, r in zip(part_of, rows, strict=True)])
 
     def laundered(self, rows: np.ndarray, protocol: ProtocolParams, key: Sequence[int]) -> np.ndarray:
         """Images of ``rows`` through a chain; the draw of a row depends on ``key`` and the row alone."""

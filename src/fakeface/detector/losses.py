@@ -42,9 +42,7 @@ def all_pairs(embeddings: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Ten
     Returns:
         squared distances float (B(B-1)/2,) and same-class flags bool of that shape.
     """
-    rows, columns = torch.triu_indices(
-        len(embeddings), len(embeddings), offset=1, device=embeddings.device
-    )
+    rows, columns = torch.triu_indices(len(embeddings), len(embeddings), offset=1, device=embeddings.device)
     # Inner products cost B^2 D but one matrix product; differences would hold B^2 D numbers.
     gram = embeddings @ embeddings.T
     squares = gram.diagonal()

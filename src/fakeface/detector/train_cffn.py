@@ -70,9 +70,7 @@ class CffnTrainer:
         self.protocol = getattr(params.protocols, params.cffn.augmentation)
         self.epoch_callback = epoch_callback
         self.batches = BalancedBatches(train.groups, params.cffn.batch_size, params.seed)
-        self.steps_per_epoch = params.cffn.steps_per_epoch or math.ceil(
-            len(train) / params.cffn.batch_size
-        )
+        self.steps_per_epoch = params.cffn.steps_per_epoch or math.ceil(len(train) / params.cffn.batch_size)
         torch.manual_seed(params.seed)
         network = CFFN(params.cffn.feature_levels, params.cffn.unit_norm)
         optimiser = torch.optim.Adam(network.parameters(), lr=params.cffn.lr)

@@ -9,10 +9,11 @@ import torch
 
 from fakeface.data.imageset import ImageSet
 from fakeface.params import Params
+from fakeface.provenance import provenance
 from fakeface.quality.compare import compare
 from fakeface.quality.extractors import open_extractor
 from fakeface.quality.features import evenly_spaced, extract, extract_once
-from fakeface.runtime import provenance
+from fakeface.runtime import device_name
 
 
 def measure(
@@ -49,4 +50,4 @@ def measure(
         neighbourhood=settings.neighbourhood,
         seed=params.seed,
     )
-    return {"gan": gan} | provenance(params, device) | block
+    return {"gan": gan} | provenance(params, device_name(device)) | block
