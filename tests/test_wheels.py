@@ -62,7 +62,7 @@ def test_another_checksum_is_refused_and_nothing_is_kept(index: Path, tmp_path: 
 
 def test_no_wheel_is_one_clear_line(index: Path, tmp_path: Path) -> None:
     with pytest.raises(
-        WheelError, match="fakeface-test-absent==2: pip could not download .*offline"
+        WheelError, match=r"fakeface-test-absent==2: pip could not download .*offline"
     ) as error:
         fetch_wheel("fakeface-test-absent==2", "0" * 64, tmp_path)
     assert "\n" not in str(error.value)

@@ -59,6 +59,7 @@ class GanParams(_Section):
 
     loader: Literal["zoo", "gan_face_generate", "mmgeneration", "mimicry", "pytorch_gan_zoo"]
     weights: Annotated[str, Field(min_length=1)]
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{8,64}$")] | None = None
     architecture: str
     upsampler: Upsampler
 

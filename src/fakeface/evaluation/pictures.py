@@ -60,6 +60,7 @@ def write_pictures(
             fake_scores,
             threshold=threshold,
             held_out=params.held_out,
+            title=f"Scores of photographs and of each GAN's fakes ({HEADLINE})",
         )
         write_embedding(
             out / "embedding.png",
@@ -67,4 +68,5 @@ def write_pictures(
             sources[shown].tolist(),
             gans=list(test.gans),
             held_out=params.held_out,
+            title=f"CFFN embedding of test photographs and fakes ({HEADLINE})",
         )

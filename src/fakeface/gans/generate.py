@@ -121,8 +121,7 @@ def generate(name: str, params: Params, out: Path, gallery: Path) -> dict[str, A
             )
             fakes.write(temporary / split)
             seen.update(fakes.manifest["sha256"])
-            if split == "test":
-                write_gallery(gallery, fakes.images)
+    write_gallery(gallery, fakes.images)  # of the last split, test
     duplicates = sum(counts.values()) - len(seen)
     if duplicates:
         logger.warning("%s: %d of %d images repeat an earlier one", name, duplicates, sum(counts.values()))

@@ -8,11 +8,10 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import nn
 
-from fakeface.atomic import atomic_path
 from fakeface.gans.architectures import build_generator
+from fakeface.tensorfile import explain_mismatch, save_tensors
 
 
 class WeightsError(ValueError):
@@ -22,26 +21,11 @@ class WeightsError(ValueError):
 def save_generator(path: str | Path, generator: nn.Module, architecture: str, config: dict[str, Any]) -> None:
     """Write ``generator`` in half precision, with its architecture and arguments in the header."""
     tensors = {
-        name: (tensor.half() if tensor.is_floating_point() else tensor).contiguous().cpu()
+        name: tensor.half() if tensor.is_floating_point() else tensor
         for name, tensor in generator.state_dict().items()
         if not name.endswith("num_batches_tracked")
     }
-    header = {"architecture": architecture, "config": json.dumps(config, sort_keys=True)}
-    with atomic_path(path) as temporary:
-        save_file(tensors, temporary, metadata=header)
-
-
-def explain_mismatch(path: str | Path, missing: list[str], unexpected: list[str]) -> str:
-    """One line that names at most ten keys a file lacks and ten that the network does not know."""
-
-    def some(keys: list[str]) -> str:
-        more = f" and {len(keys) - 10} more" if len(keys) > 10 else ""
-        return ", ".join(keys[:10]) + more if keys else "none"
-
-    return (
-        f"{path}: weights do not fit the architecture; "
-        f"missing keys: {some(missing)}; unexpected keys: {some(unexpected)}"
-    )
+    save_tensors(path, tensors, {"architecture": architecture, "config": json.dumps(config, sort_keys=True)})
 
 
 def load_strictly(path: str | Path, module: nn.Module, tensors: dict[str, torch.Tensor]) -> None:

@@ -20,12 +20,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch.utils.data import Dataset
 from torch_fidelity.utils import get_featuresdict_from_dataset
 
-from fakeface.atomic import atomic_path
 from fakeface.quality.extractors import Extractor
+from fakeface.tensorfile import save_tensors
 from fakeface.wheels import default_cache_dir
 
 Features = dict[str, torch.Tensor]
@@ -97,6 +97,5 @@ def extract_once(
         except SafetensorError as error:
             logger.warning("%s: damaged, computing the features again (%s)", path, error)
     features = extract(extractor, images, batch_size)
-    with atomic_path(path) as temporary:
-        save_file({name: tensor.contiguous() for name, tensor in features.items()}, temporary)
+    save_tensors(path, features, {})
     return features

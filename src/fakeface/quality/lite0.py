@@ -21,7 +21,7 @@ from torch_fidelity import register_feature_extractor
 from torch_fidelity.feature_extractor_base import FeatureExtractorBase
 from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY
 
-from fakeface.gans.weights import explain_mismatch
+from fakeface.tensorfile import explain_mismatch
 
 NAME = "efficientnet-lite0"
 INPUT_SIDE = 224

@@ -6,8 +6,11 @@ Generative Adversarial Networks", ICLR 2016.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import nn
+from torch.nn.utils.parametrizations import spectral_norm
 
 
 def _initialise(module: nn.Module) -> None:
@@ -65,22 +68,35 @@ class DCGANDiscriminator(nn.Module):
     Args:
         width: channels after the first layer; doubled with each halving of the side.
         image_size: input side, a power of two of at least 8.
+        norm: ``batch`` as published; ``none`` for a gradient penalty, which is a condition on each
+            image by itself and which batch statistics would blur.
+        spectral: apply spectral normalisation to every layer: the standard network of SNGAN (Miyato
+            et al. 2018), with ``norm="none"``.
     """
 
-    def __init__(self, width: int = 64, image_size: int = 64) -> None:
+    def __init__(
+        self,
+        width: int = 64,
+        image_size: int = 64,
+        norm: Literal["batch", "none"] = "batch",
+        spectral: bool = False,
+    ) -> None:
         super().__init__()
         layers: list[nn.Module] = [nn.Conv2d(3, width, 4, 2, 1), nn.LeakyReLU(0.2, inplace=True)]
         channels, side = width, image_size // 2
         while side > 4:
-            layers += [
-                nn.Conv2d(channels, channels * 2, 4, 2, 1, bias=False),
-                nn.BatchNorm2d(channels * 2),
-                nn.LeakyReLU(0.2, inplace=True),
-            ]
+            layers.append(nn.Conv2d(channels, channels * 2, 4, 2, 1, bias=norm == "none"))
+            if norm == "batch":
+                layers.append(nn.BatchNorm2d(channels * 2))
+            layers.append(nn.LeakyReLU(0.2, inplace=True))
             channels, side = channels * 2, side // 2
         layers += [nn.Conv2d(channels, 1, 4, 1, 0)]
         self.main = nn.Sequential(*layers)
         self.apply(_initialise)
+        if spectral:
+            for module in self.main:
+                if isinstance(module, nn.Conv2d):
+                    spectral_norm(module)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B, 3, image_size, image_size) in [-1, 1] to logits (B,)."""

@@ -24,11 +24,9 @@ def load(name: str, gan: GanParams) -> Generator:
 
     Raises:
         FileNotFoundError: if there is no such file.
-        WeightsError: if no file is named, its checksum differs, it does not fit its own header, or its
+        WeightsError: if its checksum differs, it does not fit its own header, or its
             architecture or upsampler is not the declared one: evaluation groups GANs by both.
     """
-    if gan.weights is None:
-        raise WeightsError(f"gans.{name}.weights must name a safetensors file for loader 'zoo', got null")
     network = load_generator(gan.weights)
     if gan.sha256 is not None:
         actual = sha256_of(gan.weights)
