@@ -8,6 +8,7 @@ pairs, laundered alike, which is how the paper and public re-implementations tra
 from __future__ import annotations
 
 import argparse
+import os
 import tempfile
 import time
 from collections.abc import Callable
@@ -68,8 +69,6 @@ def main() -> None:
     params = load_params(Path(arguments.params).resolve())
     gans = params.training_gans
     with tempfile.TemporaryDirectory() as folder:
-        import os
-
         os.chdir(folder)  # checkpoints of a benchmark are nobody's
         data = random_data(gans, 300, params.image_size)
         sampled = params.model_copy(update={"cffn": params.cffn.model_copy(update={"pairing": "sampled"})})
@@ -94,9 +93,8 @@ def main() -> None:
     print(f"device {device_name(fabric.device)}, {torch.get_num_threads()} threads, {params.precision}")
     print(f"this project: {ours:8.0f} images/s  {our_pairs:10.0f} pairs/s")
     print(f"bare network: {bare_rate:8.0f} images/s  (this project reaches {ours / bare_rate:.0%})")
-    print(
-        f"two branches: {'':8} {branch_pairs:18.0f} pairs/s  (this project: {our_pairs / branch_pairs:.0f} times)"
-    )
+    times = our_pairs / branch_pairs
+    print(f"two branches: {'':8} {branch_pairs:18.0f} pairs/s  (this project: {times:.0f} times)")
 
 
 if __name__ == "__main__":

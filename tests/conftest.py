@@ -10,11 +10,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from PIL import Image
 from scipy.ndimage import zoom
 
 from fakeface.data.sources import RemoteFile
 from fakeface.params import Params, read_yaml, validate
+
+# Examples are as slow as the machine is busy; speed is the benchmarks' subject.
+settings.register_profile("fakeface", deadline=None)
+settings.load_profile("fakeface")
 
 REPOSITORY = Path(__file__).parent.parent
 N_PHOTOGRAPHS = 60

@@ -18,10 +18,9 @@ def live_curves(folder: str | Path) -> Iterator[Callable[[int, dict[str, float]]
     with Live(str(folder), dvcyaml=None, save_dvc_exp=False, report=None) as live:
 
         def log(epoch: int, losses: dict[str, float]) -> None:
+            live.step = epoch
             for name, value in losses.items():
                 live.log_metric(name, value)
-            live.step = epoch
             live.make_summary()
-            live.next_step()
 
         yield log

@@ -106,5 +106,5 @@ class CFFN(nn.Module):
         This is what the classification network reads: the same 128 numbers a level as the
         embedding, but with their position.
         """
-        side = maps[-1].shape[-2:]
+        side = (maps[-1].shape[-2], maps[-1].shape[-1])
         return torch.cat([F.adaptive_avg_pool2d(level, side) for level in maps], dim=1)
