@@ -34,4 +34,4 @@ def test_margin_reaches_only_the_cffn() -> None:
 def test_every_script_of_the_pipeline_says_how_to_run_it() -> None:
     for script in sorted((ROOT / "pipeline").glob("*.py")):
         docstring = script.read_text(encoding="utf-8").split('"""')[1]
-        assert f"python pipeline/{script.name}" in docstring, script.name
+        assert f"pipeline/{script.name}" in docstring, script.name

@@ -75,3 +75,12 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     (tmp_path / "bad.safetensors").write_bytes(b"\x00" * 50)
     with pytest.raises(DetectorWeightsError, match="bad.safetensors"):
         load_cn(tmp_path / "bad.safetensors")
+
+
+def test_equal_weights_are_equal_bytes(tmp_path: Path) -> None:
+    """DVC compares bytes; the header's order must not depend on the process's hash table."""
+    cffn = CFFN()
+    files = [tmp_path / f"{i}.safetensors" for i in range(8)]
+    for file in files:
+        save_cffn(file, cffn, 64)
+    assert len({file.read_bytes() for file in files}) == 1

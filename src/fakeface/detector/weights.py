@@ -8,12 +8,11 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import nn
 
-from fakeface.atomic import atomic_path
 from fakeface.detector.cffn import CFFN
 from fakeface.detector.cn import ClassificationNetwork
+from fakeface.tensorfile import save_tensors
 
 
 class DetectorWeightsError(ValueError):
@@ -21,9 +20,7 @@ class DetectorWeightsError(ValueError):
 
 
 def _save(path: Path, module: nn.Module, header: dict[str, Any]) -> None:
-    tensors = {name: tensor.contiguous().cpu() for name, tensor in module.state_dict().items()}
-    with atomic_path(path) as temporary:
-        save_file(tensors, temporary, metadata={key: json.dumps(value) for key, value in header.items()})
+    save_tensors(path, module.state_dict(), {key: json.dumps(value) for key, value in header.items()})
 
 
 def _load(path: Path, kind: str) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:

