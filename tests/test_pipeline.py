@@ -79,6 +79,11 @@ class Project:
         self.run("git", "add", "-A")
         self.run("git", "commit", "-q", "-m", message)
 
+    def restore(self) -> None:
+        """Back to the last commit; an experiment leaves its dvc.lock in the index, too."""
+        self.run("git", "reset", "-q", "--hard")
+        self.run("dvc", "checkout")
+
     def metrics(self, name: str) -> dict[str, Any]:
         content: dict[str, Any] = json.loads((self.folder / "metrics" / name).read_text())
         return content
@@ -160,15 +165,13 @@ def test_another_margin_reruns_only_what_depends_on_it(project: Project) -> None
     assert "margin" in difference
     assert "margin" in project.run("dvc", "params", "diff")
     assert "main" in project.run("dvc", "exp", "show", "--md", "--only-changed")
-    project.run("git", "checkout", "-q", "--", ".")
-    project.run("dvc", "checkout", "-q")
+    project.restore()
 
 
 def test_an_unknown_key_stops_before_any_work(project: Project) -> None:
     output = project.run("dvc", "exp", "run", "-S", "+margn=0.7", "-f", expect=255)
     assert "unknown key margn" in output
-    project.run("git", "checkout", "-q", "--", ".")
-    project.run("dvc", "checkout", "-q")
+    project.restore()
 
 
 def test_a_new_unseen_gan_retrains_nothing(project: Project) -> None:
@@ -183,5 +186,4 @@ def test_a_new_unseen_gan_retrains_nothing(project: Project) -> None:
     assert "evaluate" in ran
     assert not {"train_cffn", "train_cn", "prepare", "generate@dcgan"} & ran
     assert "lsgan" in project.metrics("evaluation.json")["laundered"]["per_gan"]
-    project.run("git", "checkout", "-q", "--", ".")
-    project.run("dvc", "checkout", "-q")
+    project.restore()
