@@ -69,7 +69,7 @@ def test_a_number_written_by_dvc_in_scientific_notation_is_a_number() -> None:
     ("held_out", "message"),
     [
         (["stylegan9"], "held_out must name entries of gans (dcgan, lsgan"),
-        (["sngan", "sngan"], "held_out must name each GAN once"),
+        (["wgan_gp", "wgan_gp"], "held_out must name each GAN once"),
         (list(content()["gans"]), "held_out must leave at least one GAN to train on"),
     ],
 )

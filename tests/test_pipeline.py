@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 
 SMALL: dict[str, Any] = {
     "device": "cpu",
-    "held_out": ["sngan"],
+    "held_out": ["wgan_gp"],
     "generate": {"n_train": 24, "n_val": 12, "n_test": 16, "batch_size": 16},
 }
 SMALL_KEYS = {
@@ -48,7 +48,7 @@ class Project:
             (sources / f"{number:06d}.jpg").write_bytes(content)
         params = yaml.safe_load((folder / "params.yaml").read_text()) | SMALL
         params["data"] |= {"source": "folder", "root": "photographs", "splits": {"val": 0.3, "test": 0.3}}
-        params["gans"] = {gan: params["gans"][gan] for gan in ("dcgan", "wgan", "sngan")}
+        params["gans"] = {gan: params["gans"][gan] for gan in ("dcgan", "wgan", "wgan_gp")}
         for section, values in SMALL_KEYS.items():
             params[section] |= values
         (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
@@ -99,7 +99,7 @@ def project(tmp_path_factory: pytest.TempPathFactory, photographs: list[bytes]) 
     """The clone after its first `dvc repro`, committed."""
     project = Project(tmp_path_factory.mktemp("clone"), photographs)
     output = project.run("dvc", "repro")
-    assert {"download", "prepare", "generate@sngan", "quality@dcgan", "collect"} <= stages_run(output)
+    assert {"download", "prepare", "generate@wgan_gp", "quality@dcgan", "collect"} <= stages_run(output)
     project.commit("first run")
     return project
 
@@ -110,15 +110,15 @@ def test_every_metrics_file_is_there_and_says_what_made_it(project: Project) -> 
         "cffn.json",
         "cn.json",
         "data.json",
-        *(f"quality/{g}.json" for g in ("dcgan", "sngan")),
+        *(f"quality/{g}.json" for g in ("dcgan", "wgan_gp")),
     ]
     for name in names:
         metrics = project.metrics(name)
         assert {"fakeface_version", "torch_version", "seed", "device"} <= set(metrics), name
     evaluation = project.metrics("evaluation.json")
     for protocol in ("laundered", "mild", "clean"):
-        assert list(evaluation[protocol]["per_gan"]) == ["dcgan", "wgan", "sngan"]
-    assert evaluation["held_out"] == ["sngan"]
+        assert list(evaluation[protocol]["per_gan"]) == ["dcgan", "wgan", "wgan_gp"]
+    assert evaluation["held_out"] == ["wgan_gp"]
     assert project.metrics("cffn.json")["training_gans"] == ["dcgan", "wgan"]
 
 

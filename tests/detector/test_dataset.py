@@ -70,11 +70,11 @@ def test_collect_lists_only_the_gans_of_the_params(image_sets: tuple[Path, Path]
 
 
 def test_training_sees_neither_the_test_split_nor_a_held_out_gan(image_sets: tuple[Path, Path]) -> None:
-    table = collect(*image_sets, ["dcgan", "sngan"])
-    training = collecting.training_rows(table, ["sngan"])
+    table = collect(*image_sets, ["dcgan", "wgan_gp"])
+    training = collecting.training_rows(table, ["wgan_gp"])
     assert set(training["gan"]) == {"", "dcgan"}
     assert set(training["split"]) == {"train", "val"}
-    assert set(collecting.test_rows(table)["gan"]) == {"", "dcgan", "sngan"}
+    assert set(collecting.test_rows(table)["gan"]) == {"", "dcgan", "wgan_gp"}
     without = collect(*image_sets, ["dcgan"])
     assert training.reset_index(drop=True).equals(
         collecting.training_rows(without, []).reset_index(drop=True)

