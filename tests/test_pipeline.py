@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,13 @@ def project(tmp_path_factory: pytest.TempPathFactory, photographs: list[bytes]) 
     return project
 
 
+@pytest.fixture(autouse=True)
+def restored(project: Project) -> Iterator[None]:
+    """Each test starts from the committed first run, whatever became of the one before."""
+    yield
+    project.restore()
+
+
 def test_every_metrics_file_is_there_and_says_what_made_it(project: Project) -> None:
     names = [
         "evaluation.json",
@@ -146,32 +154,29 @@ def test_the_gate_has_three_answers(project: Project) -> None:
     project.gate("--base", "HEAD", expect=0)
     project.gate("--base", "no-such-revision", expect=2)
     path = project.folder / "metrics" / "evaluation.json"
-    good = path.read_text()
-    worse = json.loads(good)
+    worse = json.loads(path.read_text())
     worse["laundered"]["overall"]["auroc"] -= 0.2
     path.write_text(json.dumps(worse, indent=2))
     report = project.gate("--base", "HEAD", expect=1)
     assert "evaluation.laundered.overall.auroc" in report
     path.unlink()
     project.gate("--base", "HEAD", expect=2)
-    path.write_text(good)
 
 
 def test_another_margin_reruns_only_what_depends_on_it(project: Project) -> None:
-    output = project.run("dvc", "exp", "run", "-S", "margin=0.7")
+    # Wide enough that it changes the weights: in this short training hardly a pair is closer than 0.7.
+    output = project.run("dvc", "exp", "run", "-S", "margin=50")
     assert stages_run(output) == {"train_cffn", "train_cn", "evaluate"}
-    assert project.metrics("cffn.json")["margin"] == 0.7
+    assert project.metrics("cffn.json")["margin"] == 50
     difference = project.run("dvc", "metrics", "diff")
     assert "margin" in difference
     assert "margin" in project.run("dvc", "params", "diff")
     assert "main" in project.run("dvc", "exp", "show", "--md", "--only-changed")
-    project.restore()
 
 
 def test_an_unknown_key_stops_before_any_work(project: Project) -> None:
     output = project.run("dvc", "exp", "run", "-S", "+margn=0.7", "-f", expect=255)
     assert "unknown key margn" in output
-    project.restore()
 
 
 def test_a_new_unseen_gan_retrains_nothing(project: Project) -> None:
@@ -181,9 +186,9 @@ def test_a_new_unseen_gan_retrains_nothing(project: Project) -> None:
     params["gans"]["lsgan"] = original["gans"]["lsgan"]
     params["held_out"].append("lsgan")
     path.write_text(yaml.safe_dump(params, sort_keys=False))
-    ran = stages_run(project.run("dvc", "repro", "evaluate"))
+    output = project.run("dvc", "repro", "evaluate", "-v")
+    ran = stages_run(output)
     assert "generate@lsgan" in ran
     assert "evaluate" in ran
-    assert not {"train_cffn", "train_cn", "prepare", "generate@dcgan"} & ran
+    assert not {"train_cffn", "train_cn", "prepare", "generate@dcgan"} & ran, output
     assert "lsgan" in project.metrics("evaluation.json")["laundered"]["per_gan"]
-    project.restore()
