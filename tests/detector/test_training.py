@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from fakeface.data import laundering
 from fakeface.detector.dataset import DetectorData, LeakError, load_split
 from fakeface.detector.scoring import Detector
 from fakeface.detector.train_cffn import CffnTrainer, NonFiniteLossError
@@ -64,6 +65,22 @@ def test_a_checkpoint_of_another_margin_is_not_used(
     CffnTrainer(tiny_params, *splits, fabric).fit()
     other = CffnTrainer(tiny_params.model_copy(update={"margin": 0.9}), *splits, fabric)
     assert other.checkpoint.load(fabric.device) is None
+
+
+def test_the_fingerprint_covers_the_code_that_makes_the_batches(
+    tiny_params: Params,
+    splits: tuple[DetectorData, DetectorData],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """A checkpoint made with another laundering chain must not be resumed."""
+    fabric = make_fabric(tiny_params)
+    before = CffnTrainer(tiny_params, *splits, fabric).checkpoint.path
+    assert CffnTrainer(tiny_params, *splits, fabric).checkpoint.path == before
+    edited = tmp_path / "laundering.py"
+    edited.write_text(Path(str(laundering.__file__)).read_text(encoding="utf-8") + "# edited\n")
+    monkeypatch.setattr(laundering, "__file__", str(edited))
+    assert CffnTrainer(tiny_params, *splits, fabric).checkpoint.path != before
 
 
 def test_held_out_gans_are_refused(

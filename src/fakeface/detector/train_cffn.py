@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,6 +16,7 @@ import torch
 from lightning_fabric import Fabric
 from tqdm import tqdm
 
+from fakeface.data import laundering
 from fakeface.detector import batches, cffn, dataset, losses
 from fakeface.detector.batches import BalancedBatches
 from fakeface.detector.cffn import CFFN
@@ -93,9 +95,8 @@ class CffnTrainer:
             "gans": self.train_data.gans,
         }
         hashes = [*self.train_data.manifest["sha256"], *self.val_data.manifest["sha256"]]
-        import fakeface.detector.train_cffn as this_module
-
-        return fingerprint(settings, hashes, [batches, cffn, dataset, losses, this_module])
+        modules = [batches, cffn, dataset, laundering, losses, sys.modules[__name__]]
+        return fingerprint(settings, hashes, modules)
 
     # --- batches -----------------------------------------------------------------------------
 
