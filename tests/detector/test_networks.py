@@ -50,6 +50,14 @@ def test_unit_norm() -> None:
     torch.testing.assert_close(lengths, torch.ones(4))
 
 
+@pytest.mark.parametrize("levels", [(2, 3, 4), (4,), (1, 2, 3, 4)])
+def test_embeddings_begin_within_reach_of_the_margin(levels: tuple[int, ...]) -> None:
+    """From far outside the margin the loss only contracts, and stays at the constant distance margin / 2."""
+    torch.manual_seed(0)
+    distances = torch.pdist(CFFN(levels)(torch.randn(16, 3, 64, 64)).detach())
+    assert 0.01 < float(distances.mean()) < 0.5
+
+
 def test_larger_images_are_accepted() -> None:
     assert CFFN()(torch.randn(2, 3, 128, 128)).shape == (2, 384)
 

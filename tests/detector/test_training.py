@@ -115,6 +115,16 @@ def test_a_loss_that_is_no_number_stops_with_step_and_images(
         trainer.fit()
 
 
+def test_training_leaves_the_trivial_solution(
+    tiny_params: Params, splits: tuple[DetectorData, DetectorData]
+) -> None:
+    """With every pair at one distance d the loss is (d^2 + (margin - d)^2) / 4, at least margin^2 / 8."""
+    cffn = tiny_params.cffn.model_copy(update={"epochs": 6, "steps_per_epoch": 6, "batch_size": 24})
+    params = tiny_params.model_copy(update={"cffn": cffn})
+    metrics = CffnTrainer(params, *splits, make_fabric(params)).fit().metrics
+    assert metrics["best_val_loss"] < 0.9 * params.margin**2 / 8
+
+
 def test_pairs_seen(tiny_params: Params, splits: tuple[DetectorData, DetectorData]) -> None:
     metrics = CffnTrainer(tiny_params, *splits, make_fabric(tiny_params)).fit().metrics
     assert metrics["images_seen"] == 3 * 2 * 12

@@ -62,6 +62,33 @@ class DCGANGenerator(nn.Module):
         return self.main(z.view(z.shape[0], self.z_dim, 1, 1))
 
 
+class MinibatchStd(nn.Module):
+    """Append a channel that says how much the images of a batch differ, so that a critic can see a collapse.
+
+    Karras et al., "Progressive Growing of GANs", ICLR 2018: the standard deviation of each feature over a
+    group of images, averaged over features and positions.
+
+    Args:
+        group: images that are compared with each other; a batch must be a multiple of it, or smaller.
+    """
+
+    def __init__(self, group: int = 16) -> None:
+        super().__init__()
+        self.group = group
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, C, H, W) to (B, C + 1, H, W)."""
+        batch, channels, height, width = x.shape
+        group = min(self.group, batch)
+        if batch % group:
+            raise ValueError(f"a batch of {batch} images does not divide into groups of {group}")
+        grouped = x.float().view(group, batch // group, channels, height, width)
+        # The constant keeps the root's gradient finite where all images agree.
+        std = (grouped.var(dim=0, unbiased=False) + 1e-8).sqrt().mean(dim=(1, 2, 3))  # (B / group,)
+        extra = std.repeat(group).view(batch, 1, 1, 1).expand(batch, 1, height, width)
+        return torch.cat([x, extra.to(x.dtype)], dim=1)
+
+
 class DCGANDiscriminator(nn.Module):
     """Mirror image of the generator; also serves as critic.
 
@@ -72,6 +99,8 @@ class DCGANDiscriminator(nn.Module):
             image by itself and which batch statistics would blur.
         spectral: apply spectral normalisation to every layer: the standard network of SNGAN (Miyato
             et al. 2018), with ``norm="none"``.
+        minibatch_std: let the last layer see the spread of the batch. A critic without batch
+            statistics judges each image by itself and may not notice that all are alike.
     """
 
     def __init__(
@@ -80,6 +109,7 @@ class DCGANDiscriminator(nn.Module):
         image_size: int = 64,
         norm: Literal["batch", "none"] = "batch",
         spectral: bool = False,
+        minibatch_std: bool = False,
     ) -> None:
         super().__init__()
         layers: list[nn.Module] = [nn.Conv2d(3, width, 4, 2, 1), nn.LeakyReLU(0.2, inplace=True)]
@@ -90,7 +120,9 @@ class DCGANDiscriminator(nn.Module):
                 layers.append(nn.BatchNorm2d(channels * 2))
             layers.append(nn.LeakyReLU(0.2, inplace=True))
             channels, side = channels * 2, side // 2
-        layers += [nn.Conv2d(channels, 1, 4, 1, 0)]
+        if minibatch_std:
+            layers.append(MinibatchStd())
+        layers.append(nn.Conv2d(channels + int(minibatch_std), 1, 4, 1, 0))
         self.main = nn.Sequential(*layers)
         self.apply(_initialise)
         if spectral:
