@@ -3,10 +3,12 @@
 from pathlib import Path
 
 from fakeface.data.collect import collect, test_rows, training_rows, write_table
+from fakeface.errors import one_line_errors
 from fakeface.params import load_params
 
 if __name__ == "__main__":
-    params = load_params()
-    table = collect(Path("data/real"), Path("data/fake"), list(params.gans))
-    write_table(training_rows(table, params.held_out), "data/training.csv")
-    write_table(test_rows(table), "data/test.csv")
+    with one_line_errors():
+        params = load_params()
+        table = collect(Path("data/real"), Path("data/fake"), list(params.gans))
+        write_table(training_rows(table, params.held_out), "data/training.csv")
+        write_table(test_rows(table), "data/test.csv")

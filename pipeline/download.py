@@ -3,7 +3,9 @@
 from pathlib import Path
 
 from fakeface.data.sources import download
+from fakeface.errors import one_line_errors
 from fakeface.params import load_params
 
 if __name__ == "__main__":
-    download(load_params(), Path("data/raw"))
+    with one_line_errors():
+        download(load_params(), Path("data/raw"))

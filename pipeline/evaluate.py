@@ -6,6 +6,7 @@ from fakeface.atomic import write_json
 from fakeface.data.collect import write_table
 from fakeface.detector.dataset import load_split
 from fakeface.detector.scoring import Detector
+from fakeface.errors import one_line_errors
 from fakeface.evaluation.evaluate import evaluation_metrics, predict_protocols, prediction_table
 from fakeface.evaluation.pictures import write_pictures
 from fakeface.params import load_params
@@ -13,12 +14,13 @@ from fakeface.provenance import provenance
 from fakeface.runtime import device_name, make_fabric
 
 if __name__ == "__main__":
-    params = load_params()
-    fabric = make_fabric(params)
-    detector = Detector.load("models/cffn.safetensors", "models/cn.safetensors", fabric)
-    test = load_split(Path("data/real"), Path("data/fake"), list(params.gans), "test")
-    predictions = predict_protocols(params, detector, test)
-    metrics = evaluation_metrics(params, detector.threshold, test, predictions)
-    write_table(prediction_table(test, predictions), "data/predictions.csv")
-    write_pictures(Path("plots/evaluation"), params, detector.threshold, test, predictions)
-    write_json("metrics/evaluation.json", provenance(params, device_name(fabric.device)) | metrics)
+    with one_line_errors():
+        params = load_params()
+        fabric = make_fabric(params)
+        detector = Detector.load("models/cffn.safetensors", "models/cn.safetensors", fabric)
+        test = load_split(Path("data/real"), Path("data/fake"), list(params.gans), "test")
+        predictions = predict_protocols(params, detector, test)
+        metrics = evaluation_metrics(params, detector.threshold, test, predictions)
+        write_table(prediction_table(test, predictions), "data/predictions.csv")
+        write_pictures(Path("plots/evaluation"), params, detector.threshold, test, predictions)
+        write_json("metrics/evaluation.json", provenance(params, device_name(fabric.device)) | metrics)

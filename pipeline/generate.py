@@ -3,10 +3,12 @@
 import sys
 from pathlib import Path
 
+from fakeface.errors import one_line_errors
 from fakeface.gans.generate import generate
 from fakeface.params import load_params
 
 if __name__ == "__main__":
-    gan = sys.argv[1]
-    summary = generate(gan, load_params(), Path("data/fake") / gan, Path("plots/gallery") / f"{gan}.png")
-    print(summary)
+    with one_line_errors():
+        gan = sys.argv[1]
+        summary = generate(gan, load_params(), Path("data/fake") / gan, Path("plots/gallery") / f"{gan}.png")
+        print(summary)

@@ -4,13 +4,15 @@ import sys
 from pathlib import Path
 
 from fakeface.atomic import write_json
+from fakeface.errors import one_line_errors
 from fakeface.params import load_params
 from fakeface.quality.measure import measure
 from fakeface.runtime import make_fabric
 
 if __name__ == "__main__":
-    gan = sys.argv[1]
-    params = load_params()
-    device = make_fabric(params).device
-    metrics = measure(gan, params, Path("data/real/train"), Path("data/fake") / gan / "test", device)
-    write_json(f"metrics/quality/{gan}.json", metrics)
+    with one_line_errors():
+        gan = sys.argv[1]
+        params = load_params()
+        device = make_fabric(params).device
+        metrics = measure(gan, params, Path("data/real/train"), Path("data/fake") / gan / "test", device)
+        write_json(f"metrics/quality/{gan}.json", metrics)

@@ -6,20 +6,22 @@ from fakeface.atomic import write_json
 from fakeface.detector.dataset import load_split
 from fakeface.detector.train_cffn import CffnTrainer
 from fakeface.detector.weights import save_cffn
+from fakeface.errors import one_line_errors
 from fakeface.params import load_params
 from fakeface.provenance import provenance
 from fakeface.runtime import device_name, make_fabric
 from fakeface.tracking import live_curves
 
 if __name__ == "__main__":
-    params = load_params()
-    fabric = make_fabric(params)
-    real, fake = Path("data/real"), Path("data/fake")
-    train = load_split(real, fake, params.training_gans, "train")
-    val = load_split(real, fake, params.training_gans, "val")
-    with live_curves("plots/cffn") as log_epoch:
-        trainer = CffnTrainer(params, train, val, fabric, log_epoch)
-        result = trainer.fit()
-    save_cffn("models/cffn.safetensors", result.cffn, params.image_size)
-    write_json("metrics/cffn.json", provenance(params, device_name(fabric.device)) | result.metrics)
-    trainer.checkpoint.discard()
+    with one_line_errors():
+        params = load_params()
+        fabric = make_fabric(params)
+        real, fake = Path("data/real"), Path("data/fake")
+        train = load_split(real, fake, params.training_gans, "train")
+        val = load_split(real, fake, params.training_gans, "val")
+        with live_curves("plots/cffn") as log_epoch:
+            trainer = CffnTrainer(params, train, val, fabric, log_epoch)
+            result = trainer.fit()
+        save_cffn("models/cffn.safetensors", result.cffn, params.image_size)
+        write_json("metrics/cffn.json", provenance(params, device_name(fabric.device)) | result.metrics)
+        trainer.checkpoint.discard()

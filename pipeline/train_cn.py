@@ -6,19 +6,21 @@ from fakeface.atomic import write_json
 from fakeface.detector.dataset import load_split
 from fakeface.detector.train_cn import train_cn
 from fakeface.detector.weights import load_cffn, save_cn
+from fakeface.errors import one_line_errors
 from fakeface.params import load_params
 from fakeface.provenance import provenance
 from fakeface.runtime import device_name, make_fabric
 from fakeface.tracking import live_curves
 
 if __name__ == "__main__":
-    params = load_params()
-    fabric = make_fabric(params)
-    real, fake = Path("data/real"), Path("data/fake")
-    train = load_split(real, fake, params.training_gans, "train")
-    val = load_split(real, fake, params.training_gans, "val")
-    cffn, _ = load_cffn("models/cffn.safetensors")
-    with live_curves("plots/cn") as log_epoch:
-        result = train_cn(params, cffn, train, val, fabric, log_epoch)
-    save_cn("models/cn.safetensors", result.cn, result.threshold)
-    write_json("metrics/cn.json", provenance(params, device_name(fabric.device)) | result.metrics)
+    with one_line_errors():
+        params = load_params()
+        fabric = make_fabric(params)
+        real, fake = Path("data/real"), Path("data/fake")
+        train = load_split(real, fake, params.training_gans, "train")
+        val = load_split(real, fake, params.training_gans, "val")
+        cffn, _ = load_cffn("models/cffn.safetensors")
+        with live_curves("plots/cn") as log_epoch:
+            result = train_cn(params, cffn, train, val, fabric, log_epoch)
+        save_cn("models/cn.safetensors", result.cn, result.threshold)
+        write_json("metrics/cn.json", provenance(params, device_name(fabric.device)) | result.metrics)

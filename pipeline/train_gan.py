@@ -3,7 +3,9 @@
 python pipeline/train_gan.py --gan dcgan --images zoo/data/real/train --reference data/real
 """
 
+from fakeface.errors import one_line_errors
 from fakeface.gans.train import main
 
 if __name__ == "__main__":
-    main()
+    with one_line_errors():
+        main()

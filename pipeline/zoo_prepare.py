@@ -6,9 +6,11 @@ python ../pipeline/zoo_prepare.py
 import logging
 from pathlib import Path
 
+from fakeface.errors import one_line_errors
 from fakeface.gans.photographs import prepare_photographs
 from fakeface.gans.recipes import load_zoo_params
 
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    print(prepare_photographs(load_zoo_params("params.yaml"), Path("data/real")))
+    with one_line_errors():
+        logging.basicConfig(level=logging.INFO, format="%(message)s")
+        print(prepare_photographs(load_zoo_params("params.yaml"), Path("data/real")))

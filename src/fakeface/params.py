@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from fakeface.errors import FakefaceError
+
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Probability = Annotated[float, Field(gt=0, lt=1)]
 PositiveInt = Annotated[int, Field(ge=1)]
@@ -18,7 +20,7 @@ JpegQuality = Annotated[int, Field(ge=1, le=100)]
 Upsampler = Literal["transposed", "nearest", "bilinear", "pixelshuffle", "none"]
 
 
-class ParamsError(ValueError):
+class ParamsError(FakefaceError, ValueError):
     """A params file cannot be used; the message has one line a problem."""
 
 

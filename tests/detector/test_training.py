@@ -88,10 +88,10 @@ def test_held_out_gans_are_refused(
 ) -> None:
     poisoned = load_split(*image_sets, list(tiny_params.gans), "val")
     fabric = make_fabric(tiny_params)
-    with pytest.raises(LeakError, match="wgan_gp"):
+    with pytest.raises(LeakError, match="sngan"):
         CffnTrainer(tiny_params, splits[0], poisoned, fabric)
     trained = CffnTrainer(tiny_params, *splits, fabric).fit()
-    with pytest.raises(LeakError, match="wgan_gp"):
+    with pytest.raises(LeakError, match="sngan"):
         train_cn(tiny_params, trained.cffn, splits[0], poisoned, fabric)
 
 
@@ -145,13 +145,13 @@ def test_from_training_to_metrics(
     test = load_split(*image_sets, list(tiny_params.gans), "test")
     predictions = predict_protocols(tiny_params, detector, test)
     metrics = evaluation_metrics(tiny_params, detector.threshold, test, predictions)
-    assert metrics["held_out"] == ["wgan_gp", "digiface_dcgan"]
+    assert metrics["held_out"] == ["sngan", "digiface_dcgan"]
     for name in ("laundered", "mild", "clean"):
         blocks = metrics[name]
         assert list(blocks["per_gan"]) == list(tiny_params.gans)
-        assert blocks["seen"]["n_fake"] == 3 * 10
+        assert blocks["seen"]["n_fake"] == 4 * 10
         assert blocks["unseen"]["n_fake"] == 2 * 10
-        assert blocks["overall"]["n_fake"] == 5 * 10
+        assert blocks["overall"]["n_fake"] == 6 * 10
         assert all(blocks[key]["n_real"] == 10 for key in ("overall", "seen", "unseen"))
     table = prediction_table(test, predictions)
     assert table["gan"].tolist()[:10] == [""] * 10

@@ -18,7 +18,7 @@ from fakeface.gans.architectures import build_generator
 from fakeface.gans.generate import draw_latents, generate, write_gallery
 from fakeface.gans.sampler import GeneratorOutputError
 from fakeface.gans.weights import WeightsError, save_generator
-from fakeface.params import GanParams, Params
+from fakeface.params import GanParams, Params, ParamsError
 
 CONFIG = {"z_dim": 6, "width": 8}
 
@@ -129,7 +129,7 @@ def test_smaller_images_are_refused_by_name(params: Params, tmp_path: Path) -> N
 
 
 def test_an_unknown_gan_lists_the_known_ones(params: Params, tmp_path: Path) -> None:
-    with pytest.raises(KeyError, match="no entry 'other', expected one of native, large"):
+    with pytest.raises(ParamsError, match="gans has no entry 'other', expected one of native, large"):
         generate("other", params, tmp_path / "fake", tmp_path / "gallery.png")
 
 

@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO, Any, TypeVar
 
+from fakeface.errors import FakefaceError
+
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm"})
 MAX_MEMBERS = 5_000_000
 MAX_MEMBER_BYTES = 64 * 2**20
@@ -42,7 +44,7 @@ _DAMAGED = (
 Handle = TypeVar("Handle")
 
 
-class ArchiveError(ValueError):
+class ArchiveError(FakefaceError, ValueError):
     """An archive or folder is unreadable, hostile or holds no photographs; the message names it."""
 
 

@@ -14,9 +14,10 @@ import pandas as pd
 from fakeface.atomic import atomic_path
 from fakeface.data.imageset import MANIFEST_COLUMNS, ImageSet
 from fakeface.data.splits import SPLITS
+from fakeface.errors import FakefaceError
 
 
-class DuplicateAcrossSplitsError(ValueError):
+class DuplicateAcrossSplitsError(FakefaceError, ValueError):
     """The same pixels are in two splits; the message names both images."""
 
 

@@ -7,12 +7,14 @@ import io
 import numpy as np
 from PIL import Image, ImageOps
 
+from fakeface.errors import FakefaceError
+
 # What photographs come as. Pillow knows many more formats, each a parser that hostile bytes could reach.
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "PPM")
 MAX_PIXELS = 64_000_000
 
 
-class CorruptImageError(ValueError):
+class CorruptImageError(FakefaceError, ValueError):
     """The bytes are no single, whole, readable picture; the message is the reason."""
 
 

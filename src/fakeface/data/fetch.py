@@ -10,13 +10,14 @@ import requests
 from tqdm import tqdm
 
 from fakeface import __version__
+from fakeface.errors import FakefaceError
 
 # What a broken connection loses at most.
 _BLOCK = 1 << 16
 MAX_BYTES = 16 * 2**30
 
 
-class FetchError(RuntimeError):
+class FetchError(FakefaceError, RuntimeError):
     """A file cannot be fetched, or is not what was expected; the message names the URL."""
 
 

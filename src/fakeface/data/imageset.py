@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from fakeface.atomic import atomic_directory
+from fakeface.errors import FakefaceError
 
 IMAGES_FILE = "images.npy"
 MANIFEST_FILE = "manifest.csv"
@@ -22,7 +23,7 @@ MANIFEST_COLUMNS = ("name", "source", "sha256", "split")
 _DTYPES: dict[Hashable, Any] = {"name": str, "identity": "string"}
 
 
-class ImageSetError(ValueError):
+class ImageSetError(FakefaceError, ValueError):
     """An image set on disk is incomplete or contradicts itself."""
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from fakeface.data.splits import Split, hash_split
+from fakeface.errors import FakefaceError
 from fakeface.params import SplitParams
 
 PARTITION_FILE = "list_eval_partition.txt"
@@ -13,7 +14,7 @@ IDENTITY_FILE = "identity_CelebA.txt"
 _SPLIT_OF_CODE: dict[str, Split] = {"0": "train", "1": "val", "2": "test"}
 
 
-class PartitionError(ValueError):
+class PartitionError(FakefaceError, ValueError):
     """A table of splits or identities is malformed or contradicts the photographs."""
 
 

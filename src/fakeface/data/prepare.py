@@ -17,6 +17,7 @@ from fakeface.data.partition import IDENTITY_FILE, assign_splits, read_identitie
 from fakeface.data.sources import IMAGES_ARCHIVE, SOURCE_FILE
 from fakeface.data.splits import SPLITS
 from fakeface.data.workers import Prepared, Rejected, default_workers, prepare_all
+from fakeface.errors import FakefaceError
 from fakeface.params import Params
 
 logger = logging.getLogger(__name__)
@@ -25,7 +26,7 @@ COLUMNS = ("name", "source", "sha256", "split", "width", "height", "file_sha256"
 _NAMED_IN_ERROR = 10
 
 
-class PrepareError(ValueError):
+class PrepareError(FakefaceError, ValueError):
     """The photographs cannot make up three splits; the message says which and why."""
 
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
+from fakeface.errors import FakefaceError
+
 # Antialiased bicubic in Pillow: the filter support grows with the scale factor, unlike the
 # resizers of several training libraries (Parmar et al., "On Aliased Resizing", CVPR 2022).
 RESAMPLE = Image.Resampling.BICUBIC
 
 
-class ImageTooSmallError(ValueError):
+class ImageTooSmallError(FakefaceError, ValueError):
     """The image has fewer pixels along its shorter side than the requested output."""
 
 

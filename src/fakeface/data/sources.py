@@ -19,6 +19,7 @@ from fakeface.atomic import atomic_directory, write_json
 from fakeface.data.archives import Archive, open_archive, write_zip
 from fakeface.data.fetch import FetchError, fetch, file_digest
 from fakeface.data.partition import IDENTITY_FILE, PARTITION_FILE
+from fakeface.errors import FakefaceError
 from fakeface.params import Params
 from fakeface.wheels import default_cache_dir, fetch_wheel
 
@@ -37,7 +38,7 @@ _CELEBA_FILES = (_CELEBA_ARCHIVE, PARTITION_FILE, IDENTITY_FILE)
 _DRIVE_URL = "https://drive.usercontent.google.com/download?id={id}&export=download&confirm=t"
 
 
-class SourceError(RuntimeError):
+class SourceError(FakefaceError, RuntimeError):
     """The photographs that the params ask for cannot be had; the message says what to do."""
 
 

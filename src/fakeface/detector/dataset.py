@@ -13,10 +13,11 @@ import torch
 from fakeface.data.imageset import ImageSet
 from fakeface.data.laundering import launder
 from fakeface.data.splits import Split
+from fakeface.errors import FakefaceError
 from fakeface.params import ProtocolParams
 
 
-class LeakError(ValueError):
+class LeakError(FakefaceError, ValueError):
     """An image is where it must not be; the message names it."""
 
 

@@ -23,15 +23,12 @@ from fakeface.detector.cffn import CFFN
 from fakeface.detector.checkpoint import Checkpoint, fingerprint
 from fakeface.detector.dataset import DetectorData, to_input
 from fakeface.detector.losses import all_pairs_loss, balanced_pairs_loss, branch_pairs_loss
+from fakeface.errors import NonFiniteLossError
 from fakeface.params import Params
 
 EpochCallback = Callable[[int, dict[str, float]], None]
 # Keys that keep the random draws of different uses apart.
 TRAIN_KEY, VAL_KEY = 1, 2
-
-
-class NonFiniteLossError(RuntimeError):
-    """Training stopped; the message gives the step and the images of its batch."""
 
 
 @dataclass
@@ -76,7 +73,8 @@ class CffnTrainer:
         torch.manual_seed(params.seed)
         network = CFFN(params.cffn.feature_levels, params.cffn.unit_norm)
         optimiser = torch.optim.Adam(network.parameters(), lr=params.cffn.lr)
-        self.network = network.to(fabric.device)
+        # Images arrive with channels last; weights laid out alike save a conversion in every layer.
+        self.network = network.to(memory_format=torch.channels_last).to(fabric.device)
         self.model, self.optimiser = fabric.setup(network, optimiser)
         self.checkpoint = Checkpoint("cffn", self._fingerprint())
         self.epoch, self.seconds = 0, 0.0

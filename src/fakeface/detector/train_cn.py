@@ -24,6 +24,7 @@ from fakeface.detector.batches import BalancedBatches
 from fakeface.detector.cffn import CFFN
 from fakeface.detector.cn import ClassificationNetwork
 from fakeface.detector.dataset import DetectorData, LeakError, to_input
+from fakeface.errors import NonFiniteLossError
 from fakeface.evaluation.scores import choose_threshold
 from fakeface.params import Params
 
@@ -152,7 +153,7 @@ def _fit(
             optimiser.step()
             total += float(loss.detach())
         if not math.isfinite(total):
-            raise RuntimeError(f"CN loss is {total} in epoch {epoch + 1}")
+            raise NonFiniteLossError(f"CN loss is {total} in epoch {epoch + 1}")
         val_loss = float(_balanced_cross_entropy(val_logits(), val_labels))
         if not best or val_loss < min(row["val_loss"] for row in history):
             best = copy.deepcopy(network.state_dict())

@@ -12,10 +12,11 @@ from torch import nn
 
 from fakeface.detector.cffn import CFFN
 from fakeface.detector.cn import ClassificationNetwork
+from fakeface.errors import FakefaceError
 from fakeface.tensorfile import save_tensors
 
 
-class DetectorWeightsError(ValueError):
+class DetectorWeightsError(FakefaceError, ValueError):
     """A weights file is damaged or belongs to another network."""
 
 

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from fakeface import __version__
 from fakeface.atomic import write_json
+from fakeface.errors import FakefaceError
 from fakeface.gans.hardware import describe_hardware
 from fakeface.gans.recipes import Recipe
 from fakeface.gans.sampler import Generator
@@ -29,7 +30,7 @@ KID_SUBSET_SIZE = 500
 logger = logging.getLogger(__name__)
 
 
-class CardError(RuntimeError):
+class CardError(FakefaceError, RuntimeError):
     """A run cannot be described; the message says what is missing."""
 
 

@@ -19,7 +19,7 @@ from fakeface.data.preprocess import ImageTooSmallError, preprocess
 from fakeface.data.splits import SPLITS, Split
 from fakeface.gans import registry
 from fakeface.gans.sampler import SAMPLE_BATCH, Generator
-from fakeface.params import Params
+from fakeface.params import Params, ParamsError
 
 GALLERY_SIDE = 8
 
@@ -102,11 +102,11 @@ def generate(name: str, params: Params, out: Path, gallery: Path) -> dict[str, A
         earlier one in any split (a sign of mode collapse; they are kept).
 
     Raises:
-        KeyError: if params.yaml has no such GAN.
+        ParamsError: if params.yaml has no such GAN.
         ImageTooSmallError, LoaderError, WeightsError, WheelError, GeneratorOutputError: see their docstrings.
     """
     if name not in params.gans:
-        raise KeyError(f"gans has no entry {name!r}, expected one of {', '.join(params.gans)}")
+        raise ParamsError(f"gans has no entry {name!r}, expected one of {', '.join(params.gans)}")
     generator = registry.load(name, params.gans[name])
     counts = {
         "train": params.generate.n_train,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from fakeface.errors import FakefaceError
 from fakeface.gans.loaders import gan_face_generate, zoo
 from fakeface.gans.sampler import Generator
 from fakeface.params import GanParams
@@ -13,7 +14,7 @@ Loader = Callable[[str, GanParams], Generator]
 LOADERS: dict[str, Loader] = {}
 
 
-class LoaderError(ValueError):
+class LoaderError(FakefaceError, ValueError):
     """A loader's name is unknown or already taken."""
 
 

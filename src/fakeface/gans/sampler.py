@@ -6,13 +6,15 @@ import numpy as np
 import torch
 from torch import nn
 
+from fakeface.errors import FakefaceError
+
 # Convolutions may round differently for another batch shape, so every forward has this one.
 SAMPLE_BATCH = 50
 # How far beyond [-1, 1] rounding may carry a network that ends in tanh.
 RANGE_SLACK = 1e-3
 
 
-class GeneratorOutputError(RuntimeError):
+class GeneratorOutputError(FakefaceError, RuntimeError):
     """A generator returned something that is no batch of images."""
 
 

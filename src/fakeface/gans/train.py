@@ -14,11 +14,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from fakeface.errors import FakefaceError, MissingFileError
 from fakeface.gans.card import CardError, finish, write_card, write_run_facts
 from fakeface.gans.recipes import load_recipe
 from fakeface.gans.trainer import GANTrainer, run_fingerprint
 
 SPLITS = ("train", "val", "test")
+
+
+class ImagesError(FakefaceError, ValueError):
+    """An array does not hold photographs; the message says what it holds."""
 
 
 def read_images(path: Path) -> np.ndarray:
@@ -28,8 +33,8 @@ def read_images(path: Path) -> np.ndarray:
         uint8 (N, H, W, 3).
 
     Raises:
-        FileNotFoundError: if there is nothing of the kind.
-        ValueError: if an array is not uint8 (N, H, W, 3).
+        MissingFileError: if there is nothing of the kind.
+        ImagesError: if an array is not uint8 (N, H, W, 3).
     """
     if path.is_dir():
         files = [path / "images.npy", *(path / split / "images.npy" for split in SPLITS)]
@@ -37,11 +42,11 @@ def read_images(path: Path) -> np.ndarray:
     else:
         files = [path] if path.is_file() else []
     if not files:
-        raise FileNotFoundError(f"{path}: expected a .npy file, an image set or a folder of image sets")
+        raise MissingFileError(f"{path}: expected a .npy file, an image set or a folder of image sets")
     arrays = [np.load(file, allow_pickle=False) for file in files]
     for file, array in zip(files, arrays, strict=True):
         if array.dtype != np.uint8 or array.ndim != 4 or array.shape[3] != 3:
-            raise ValueError(f"{file}: images must be uint8 (N, H, W, 3), got {array.dtype} {array.shape}")
+            raise ImagesError(f"{file}: images must be uint8 (N, H, W, 3), got {array.dtype} {array.shape}")
     return np.concatenate(arrays)
 
 

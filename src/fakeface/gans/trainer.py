@@ -21,6 +21,7 @@ from torch import nn
 from tqdm import tqdm
 
 from fakeface.atomic import atomic_path
+from fakeface.errors import FakefaceError
 from fakeface.gans.architectures import build_discriminator, build_generator
 from fakeface.gans.augment import augment
 from fakeface.gans.losses import LOSSES, gradient_penalty
@@ -30,7 +31,7 @@ from fakeface.gans.weights import save_generator
 CHECKPOINT_SECONDS = 60
 
 
-class TrainingDiverged(RuntimeError):
+class TrainingDiverged(FakefaceError, RuntimeError):
     """A loss is no longer finite; the message names the step."""
 
 

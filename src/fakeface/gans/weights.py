@@ -10,11 +10,12 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
+from fakeface.errors import FakefaceError, MissingFileError
 from fakeface.gans.architectures import build_generator
 from fakeface.tensorfile import explain_mismatch, save_tensors
 
 
-class WeightsError(ValueError):
+class WeightsError(FakefaceError, ValueError):
     """A weights file is unreadable or does not fit the network it names."""
 
 
@@ -59,7 +60,7 @@ def load_generator(path: str | Path) -> nn.Module:
         WeightsError: if it is no safetensors file or its tensors do not fit its header.
     """
     if not Path(path).is_file():
-        raise FileNotFoundError(f"{path}: no such weights file")
+        raise MissingFileError(f"{path}: no such weights file")
     try:
         with safe_open(path, framework="pt") as stored:
             header = stored.metadata() or {}

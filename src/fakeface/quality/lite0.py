@@ -21,6 +21,7 @@ from torch_fidelity import register_feature_extractor
 from torch_fidelity.feature_extractor_base import FeatureExtractorBase
 from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY
 
+from fakeface.errors import FakefaceError
 from fakeface.tensorfile import explain_mismatch
 
 NAME = "efficientnet-lite0"
@@ -29,7 +30,7 @@ INPUT_SIDE = 224
 CPU_BATCH = 8
 
 
-class ExtractorWeightsError(ValueError):
+class ExtractorWeightsError(FakefaceError, ValueError):
     """A file holds no usable weights for the feature extractor."""
 
 
