@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import settings
+from loopback import serve  # noqa: F401
 from PIL import Image
 from scipy.ndimage import zoom
 

@@ -1,8 +1,12 @@
-"""Which source files a script really imports, read from the syntax tree (nothing is run)."""
+"""Which source files a script really imports, read from the syntax tree (nothing is run).
+
+python tests/imports.py dvc.yaml    # brings the lists of src/ files in dvc.yaml up to date
+"""
 
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 SRC = Path(__file__).parents[1] / "src"
@@ -46,8 +50,21 @@ def source_files(script: Path) -> set[str]:
     return {file.relative_to(SRC.parent).as_posix() for file in seen if not _is_only_a_docstring(file)}
 
 
+def with_current_sources(dvc_yaml: str) -> str:
+    """The text of a dvc.yaml with each stage's list of ``src/`` files replaced by what its script imports."""
+    lines, script = [], ""
+    for line in dvc_yaml.splitlines():
+        if match := re.fullmatch(r"( +)- (pipeline/\w+\.py)", line):
+            script = match[2]
+            lines += [line, *(f"{match[1]}- {file}" for file in sorted(source_files(SRC.parent / script)))]
+        elif not re.fullmatch(r" +- src/.*", line):
+            lines.append(line)
+    return "\n".join(lines) + "\n"
+
+
 if __name__ == "__main__":
     import sys
 
     for argument in sys.argv[1:]:
-        print(argument, *sorted(source_files(Path(argument))), sep="\n      - ")
+        path = Path(argument)
+        path.write_text(with_current_sources(path.read_text(encoding="utf-8")), encoding="utf-8")

@@ -4,91 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import socket
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
+from loopback import BODY, Server
 
 from fakeface.data.fetch import FetchError, fetch
 
-BODY = np.random.default_rng(0).bytes(1_000_000)
 SHA256 = hashlib.sha256(BODY).hexdigest()
 MD5 = hashlib.md5(BODY, usedforsecurity=False).hexdigest()
-
-
-class Server(ThreadingHTTPServer):
-    """Answers each request with the next of ``script``, then serves the file.
-
-    Steps: a status to refuse with; ``("cut", n)`` to drop the connection after n bytes; ``"html"``.
-    """
-
-    def __init__(self, script: list[Any], ranges: bool = True, body: bytes = BODY) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.script, self.ranges, self.body = script, ranges, body
-        self.requested: list[str | None] = []
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}/photos.zip"
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Server
-
-    def log_message(self, *args: object) -> None:
-        """Keep the test's output clean."""
-
-    def do_GET(self) -> None:
-        server, wanted = self.server, self.headers.get("Range")
-        server.requested.append(wanted)
-        step = server.script.pop(0) if server.script else None
-        if isinstance(step, int):
-            self.send_error(step)
-            return
-        if step == "html":
-            self.send_response(200)
-            self.send_header("Content-Type", "text/html; charset=utf-8")
-            self.end_headers()
-            self.wfile.write(b"<html>Quota exceeded</html>")
-            return
-        start = int(wanted.removeprefix("bytes=").removesuffix("-")) if wanted and server.ranges else 0
-        total = len(server.body)
-        if start >= total:
-            self.send_response(416)
-            self.send_header("Content-Range", f"bytes */{total}")
-            self.end_headers()
-            return
-        self.send_response(206 if start else 200)
-        if start:
-            self.send_header("Content-Range", f"bytes {start}-{total - 1}/{total}")
-        self.send_header("Content-Type", "application/zip")
-        self.send_header("Content-Length", str(total - start))
-        self.end_headers()
-        stop = start + step[1] if step else total
-        self.wfile.write(server.body[start:stop])
-        if step:
-            self.wfile.flush()
-            self.connection.shutdown(socket.SHUT_RDWR)
-
-
-@pytest.fixture
-def serve() -> Iterator[Any]:
-    servers: list[Server] = []
-
-    def start(*args: Any, **kwargs: Any) -> Server:
-        server = Server(*args, **kwargs)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        servers.append(server)
-        return server
-
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
 
 
 def get(server: Server, path: Path, **options: Any) -> Path:
@@ -179,6 +104,28 @@ def test_other_addresses_are_refused(tmp_path: Path, url: str) -> None:
         fetch(url, tmp_path / "photos.zip", sha256=SHA256)
 
 
-def test_one_checksum_must_be_given(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="exactly one"):
-        fetch("http://127.0.0.1:1/photos.zip", tmp_path / "photos.zip")
+def test_the_first_digits_of_a_checksum_will_do(serve: Any, tmp_path: Path) -> None:
+    path = tmp_path / "photos.zip"
+    server = serve([("cut", 300_000)])
+    assert get(server, path, sha256=None, sha256_prefix=SHA256[:8].upper()).read_bytes() == BODY
+    get(server, path, sha256=None, sha256_prefix=SHA256[:8])
+    assert len(server.requested) == 2
+    with pytest.raises(FetchError, match=f"sha256 is {SHA256}, expected one that begins with 00000000"):
+        get(server, tmp_path / "other.zip", sha256=None, sha256_prefix="00000000")
+    assert not (tmp_path / "other.zip").exists()
+
+
+def test_without_a_checksum_no_half_file_is_continued(serve: Any, tmp_path: Path) -> None:
+    """Nothing could tell whether the halves belong together."""
+    (tmp_path / "photos.zip.part").write_bytes(b"x" * 500_000)
+    server = serve([])
+    path = get(server, tmp_path / "photos.zip", sha256=None)
+    assert path.read_bytes() == BODY
+    assert server.requested == [None]
+    get(server, path, sha256=None)
+    assert len(server.requested) == 1
+
+
+def test_two_checksums_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="at most one"):
+        fetch("http://127.0.0.1:1/photos.zip", tmp_path / "photos.zip", sha256=SHA256, md5=MD5)

@@ -60,8 +60,9 @@ def test_declared_facts_must_be_true(weights: Path, key: str, declared: str, act
 
 
 def test_absent_loader_lists_the_known_ones(weights: Path) -> None:
-    gan = zoo_params(weights, loader="mimicry")
-    with pytest.raises(registry.LoaderError, match=r"must be one of gan_face_generate, zoo, got 'mimicry'"):
+    gan = zoo_params(weights).model_copy(update={"loader": "stylegan9"})
+    known = "gan_face_generate, mimicry, mmgeneration, pytorch_gan_zoo, zoo"
+    with pytest.raises(registry.LoaderError, match=f"must be one of {known}, got 'stylegan9'"):
         registry.load("ours", gan)
 
 

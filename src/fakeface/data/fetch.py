@@ -107,6 +107,7 @@ def fetch(
     *,
     sha256: str | None = None,
     md5: str | None = None,
+    sha256_prefix: str | None = None,
     retries: int = 5,
     timeout: float = 30.0,
     max_bytes: int = MAX_BYTES,
@@ -121,7 +122,10 @@ def fetch(
     Args:
         url: http or https.
         destination: where the file appears, whole and verified.
-        sha256, md5: expected hexadecimal checksum; give one.
+        sha256, md5: expected hexadecimal checksum.
+        sha256_prefix: its first digits, where a publisher names no more. Give at most one of the three;
+            without any, a file that is there is taken as it is, and a download that an earlier run left
+            half done is started anew, since nothing could tell a wrong sequel.
         retries: further attempts after the first.
         timeout: seconds without a byte after which an attempt counts as failed.
         max_bytes: a longer file is refused.
@@ -133,24 +137,33 @@ def fetch(
     Raises:
         FetchError: if the server refuses, sends a web page, or the checksum differs (both are shown).
     """
-    if (sha256 is None) == (md5 is None):
-        raise ValueError(f"{url}: exactly one of sha256 and md5 must be given")
-    algorithm, expected = ("sha256", sha256) if sha256 is not None else ("md5", md5)
+    if [sha256, md5, sha256_prefix].count(None) < 2:
+        raise ValueError(f"{url}: at most one of sha256, md5 and sha256_prefix may be given")
+    algorithm = "md5" if md5 is not None else "sha256"
+    expected = (sha256 or md5 or sha256_prefix or "").lower()
+    whole = sha256_prefix is None and expected != ""
+
+    def is_right(digest: str) -> bool:
+        return digest == expected if whole else digest.startswith(expected)
+
     destination = Path(destination)
-    if destination.exists() and file_digest(destination, algorithm) == expected:
+    if destination.exists() and is_right(file_digest(destination, algorithm)):
         return destination
     destination.parent.mkdir(parents=True, exist_ok=True)
     part = _part_of(destination)
+    if not expected:
+        part.unlink(missing_ok=True)
     resumed = part.exists()
     _continue_patiently(url, part, retries, timeout, max_bytes, backoff)
     actual = file_digest(part, algorithm)
-    if actual != expected and resumed:
+    if not is_right(actual) and resumed:
         # The bytes of an earlier run may belong to another version of the file.
         part.unlink()
         _continue_patiently(url, part, retries, timeout, max_bytes, backoff)
         actual = file_digest(part, algorithm)
-    if actual != expected:
+    if not is_right(actual):
         part.unlink()
-        raise FetchError(f"{url}: {algorithm} is {actual}, expected {expected}")
+        wanted = expected if whole else f"one that begins with {expected}"
+        raise FetchError(f"{url}: {algorithm} is {actual}, expected {wanted}")
     part.replace(destination)
     return destination

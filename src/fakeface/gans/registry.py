@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from fakeface.errors import FakefaceError
-from fakeface.gans.loaders import gan_face_generate, zoo
+from fakeface.gans.loaders import gan_face_generate, mimicry, mmgeneration, pytorch_gan_zoo, zoo
 from fakeface.gans.sampler import Generator
 from fakeface.params import GanParams
 
@@ -45,3 +45,6 @@ def load(name: str, gan: GanParams) -> Generator:
 
 register_loader("zoo", zoo.load)
 register_loader("gan_face_generate", gan_face_generate.load)
+register_loader("mmgeneration", mmgeneration.load)
+register_loader("mimicry", mimicry.load)
+register_loader("pytorch_gan_zoo", pytorch_gan_zoo.load)

@@ -7,11 +7,15 @@ from typing import Any
 
 from torch import nn
 
+from fakeface.gans.architectures.convolutional import ConvolutionalGenerator
 from fakeface.gans.architectures.dcgan import DCGANDiscriminator, DCGANGenerator
+from fakeface.gans.architectures.pggan import PGGANGenerator
 from fakeface.gans.architectures.resnet import ResNetDiscriminator, ResNetGenerator
 
 GENERATORS: dict[str, Callable[..., nn.Module]] = {
+    "convolutional": ConvolutionalGenerator,
     "dcgan": DCGANGenerator,
+    "pggan": PGGANGenerator,
     "resnet": ResNetGenerator,
 }
 DISCRIMINATORS: dict[str, Callable[..., nn.Module]] = {

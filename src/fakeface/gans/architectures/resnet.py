@@ -62,12 +62,14 @@ class DownBlock(nn.Module):
 
 
 class ResNetGenerator(nn.Module):
-    """z to a 4x4 map, one up-block for each entry after the first, then a doubling to RGB.
+    """z to a 4x4 map, one up-block for each entry after the first, then RGB.
 
     Args:
         z_dim: length of the latent vector.
-        channels: channels at 4x4, 8x8, 16x16, ...; the image side is ``4 * 2**len(channels)``.
+        channels: channels at 4x4, 8x8, 16x16, ...; one doubling between neighbours.
         upsample: ``nearest`` or ``bilinear``.
+        final_upsample: double once more before the last convolution, which saves the residual block at
+            full resolution; False is the published network.
     """
 
     def __init__(
@@ -75,11 +77,13 @@ class ResNetGenerator(nn.Module):
         z_dim: int = 128,
         channels: Sequence[int] = (256, 128, 64, 32),
         upsample: Upsample = "nearest",
+        final_upsample: bool = True,
     ) -> None:
         super().__init__()
         self.z_dim = z_dim
         self.channels = tuple(channels)
-        self.image_size = 4 * 2 ** len(self.channels)
+        self.final_upsample = final_upsample
+        self.image_size = 4 * 2 ** (len(self.channels) - 1 + int(final_upsample))
         self.upsample: Upsample = upsample
         self.linear = nn.Linear(z_dim, self.channels[0] * 16)
         self.blocks = nn.Sequential(*[UpBlock(a, b, upsample) for a, b in pairwise(self.channels)])
@@ -89,8 +93,10 @@ class ResNetGenerator(nn.Module):
     def forward(self, z: torch.Tensor) -> torch.Tensor:
         """(B, z_dim) float to (B, 3, image_size, image_size) in [-1, 1]."""
         x = self.linear(z).view(-1, self.channels[0], 4, 4)
-        x = F.relu(self.norm(self.blocks(x)))  # (B, channels[-1], S/2, S/2)
-        return torch.tanh(self.to_rgb(_upsample(x, self.upsample)))
+        x = F.relu(self.norm(self.blocks(x)))  # (B, channels[-1], S or S/2, S or S/2)
+        if self.final_upsample:
+            x = _upsample(x, self.upsample)
+        return torch.tanh(self.to_rgb(x))
 
 
 class ResNetDiscriminator(nn.Module):

@@ -4,19 +4,11 @@ from __future__ import annotations
 
 from typing import cast
 
-from torch import nn
-
-from fakeface.gans.architectures import GENERATORS
+from fakeface.gans.loaders.facts import check_facts
 from fakeface.gans.sampler import Generator
 from fakeface.gans.weights import WeightsError, load_generator
 from fakeface.params import GanParams
 from fakeface.wheels import sha256_of
-
-
-def _facts(network: nn.Module) -> tuple[str, str]:
-    """Architecture and upsampler of a network of ours."""
-    architecture = next(name for name, kind in GENERATORS.items() if type(network) is kind)
-    return architecture, str(getattr(network, "upsample", "transposed"))
 
 
 def load(name: str, gan: GanParams) -> Generator:
@@ -32,9 +24,5 @@ def load(name: str, gan: GanParams) -> Generator:
         actual = sha256_of(gan.weights)
         if not actual.startswith(gan.sha256):
             raise WeightsError(f"{gan.weights}: sha256 is {actual}, expected {gan.sha256}")
-    for key, actual, declared in zip(
-        ("architecture", "upsampler"), _facts(network), (gan.architecture, gan.upsampler), strict=True
-    ):
-        if actual != declared:
-            raise WeightsError(f"gans.{name}.{key} must be {actual!r}, as in {gan.weights}, got {declared!r}")
+    check_facts(name, gan, gan.weights, network)
     return Generator(name, network, cast(int, network.z_dim))

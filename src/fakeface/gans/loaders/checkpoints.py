@@ -1,0 +1,172 @@
+"""What the loaders of public checkpoints share: to get the file, open it, rename its tensors, show images.
+
+Nothing is unpickled but tensors, plain containers and the stand-ins that a loader names.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import pickle
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from fakeface.data.fetch import fetch
+from fakeface.errors import MissingFileError
+from fakeface.gans.weights import WeightsError
+from fakeface.params import GanParams
+from fakeface.tensorfile import explain_mismatch
+from fakeface.wheels import default_cache_dir, sha256_of
+
+# A tensor's name in our network and how to get it from the file's tensor.
+Rule = tuple[str, Callable[[torch.Tensor], torch.Tensor]]
+
+logger = logging.getLogger(__name__)
+
+
+def same(tensor: torch.Tensor) -> torch.Tensor:
+    """The rule that changes nothing."""
+    return tensor
+
+
+def _read_card(path: Path) -> dict[str, Any]:
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, UnicodeDecodeError) as error:
+        raise WeightsError(f"{path}: not a JSON card ({error})") from error
+    keys = ("file", "url", "sha256_prefix")
+    if not isinstance(card, dict) or not set(keys) <= set(card):
+        raise WeightsError(f"{path}: expected a JSON object with {', '.join(keys)}")
+    prefix = card["sha256_prefix"]
+    if not (isinstance(card["file"], str) and Path(card["file"]).name == card["file"]):
+        raise WeightsError(f"{path}: file must be a bare file name, got {card['file']!r}")
+    if not isinstance(card["url"], str) or not (prefix is None or isinstance(prefix, str)):
+        raise WeightsError(f"{path}: url must be a text and sha256_prefix a text or null")
+    return card
+
+
+def _check(path: Path, prefix: str | None) -> None:
+    if prefix is not None and not (actual := sha256_of(path)).startswith(prefix.lower()):
+        raise WeightsError(f"{path}: sha256 is {actual}, expected one that begins with {prefix}")
+
+
+def checkpoint_file(name: str, gan: GanParams) -> Path:
+    """The local file with the weights of ``gans.<name>``, verified.
+
+    ``weights`` is the file itself or a card (``.json``) with ``file``, ``url`` and ``sha256_prefix`` (null
+    where the publisher names none). A card's file is downloaded once, to ``<cache>/checkpoints/<card>/``;
+    its ``url`` may also be a local path. ``gans.<name>.sha256``, if given, is checked in place of the
+    card's prefix.
+
+    Raises:
+        MissingFileError: if a named file does not exist.
+        FetchError: if the download fails.
+        WeightsError: if the card is damaged or the checksum differs.
+    """
+    path = Path(gan.weights).expanduser()
+    if not path.is_file():
+        raise MissingFileError(f"gans.{name}.weights: {path}: no such file")
+    if path.suffix != ".json":
+        _check(path, gan.sha256)
+        return path
+    card = _read_card(path)
+    url, prefix = str(card["url"]), gan.sha256 or card["sha256_prefix"]
+    if "://" not in url:
+        local = Path(url).expanduser()
+        if not local.is_file():
+            raise MissingFileError(f"{path}: url: {local}: no such file")
+        _check(local, prefix)
+        return local
+    folder = default_cache_dir() / "checkpoints" / path.stem
+    file = fetch(url, folder / card["file"], sha256_prefix=prefix)
+    if prefix is None:
+        logger.warning(
+            "%s: the publisher names no checksum; this file's sha256 is %s, which gans.%s.sha256 can pin",
+            file,
+            sha256_of(file),
+            name,
+        )
+    return file
+
+
+def read_checkpoint(path: Path, stand_ins: Sequence[tuple[type, str]] = ()) -> dict[str, Any]:
+    """A file of ``torch.save`` that holds a dictionary.
+
+    Args:
+        path: the file.
+        stand_ins: classes that may be made in place of pickled ones, each with the pickled one's full name.
+
+    Raises:
+        WeightsError: if it is anything else or asks for another class.
+    """
+    try:
+        with torch.serialization.safe_globals(list(stand_ins)):
+            content = torch.load(path, weights_only=True, map_location="cpu")
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise WeightsError(f"{path}: not a checkpoint that can be opened safely ({reason})") from error
+    if not isinstance(content, dict):
+        raise WeightsError(f"{path}: expected a dictionary, got {type(content).__name__}")
+    return content
+
+
+def tensors_at(path: Path, content: Mapping[str, Any], key: str, prefix: str = "") -> dict[str, torch.Tensor]:
+    """The tensors of ``content[key]`` whose names begin with ``prefix``, which is taken off.
+
+    Raises:
+        WeightsError: if there are none.
+    """
+    state = content.get(key)
+    if not isinstance(state, Mapping):
+        found = ", ".join(map(str, list(content)[:10]))
+        raise WeightsError(f"{path}: expected a dictionary under the key {key!r}, found the keys {found}")
+    tensors = {
+        str(name).removeprefix(prefix): value
+        for name, value in state.items()
+        if str(name).startswith(prefix) and isinstance(value, torch.Tensor)
+    }
+    if not tensors:
+        raise WeightsError(f"{path}: no tensor of {key!r} has a name that begins with {prefix!r}")
+    return tensors
+
+
+def translate(
+    path: Path, tensors: Mapping[str, torch.Tensor], rules: Mapping[str, Rule]
+) -> dict[str, torch.Tensor]:
+    """Rename and convert tensors, in float64 so that conversion costs no precision.
+
+    ``num_batches_tracked`` counters are left out.
+
+    Raises:
+        WeightsError: naming, in the file's own words, what is missing and what is unexpected.
+    """
+    names = {name for name in tensors if not name.endswith("num_batches_tracked")}
+    missing, unexpected = sorted(set(rules) - names), sorted(names - set(rules))
+    if missing or unexpected:
+        raise WeightsError(explain_mismatch(path, missing, unexpected))
+    return {ours: convert(tensors[name].double()) for name, (ours, convert) in rules.items()}
+
+
+class Shown(nn.Module):
+    """A network whose images are brought to RGB in [-1, 1], as its publisher shows them.
+
+    Args:
+        network: maps z to (B, 3, S, S).
+        bgr: the network's first channel is blue.
+        clamp: cut values beyond [-1, 1] off; for networks that end without an activation.
+    """
+
+    def __init__(self, network: nn.Module, *, bgr: bool, clamp: bool) -> None:
+        super().__init__()
+        self.network, self.bgr, self.clamp = network, bgr, clamp
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        """z (B, z_dim) to (B, 3, S, S) RGB."""
+        x = self.network(z)
+        if self.bgr:
+            x = x.flip(1)
+        return x.clamp(-1, 1) if self.clamp else x
