@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from fakeface.gans.architectures import build_discriminator, build_generator
-from fakeface.gans.architectures.dcgan import MinibatchStd
 
 GENERATORS = [
     ("dcgan", {"z_dim": 10, "width": 4, "image_size": 64}, 64),
@@ -73,24 +71,13 @@ def test_critics_without_norms_judge_each_image_by_itself(name: str, config: dic
     torch.testing.assert_close(critic(x)[:1], critic(x[:1]), rtol=1e-4, atol=1e-5)
 
 
-def test_minibatch_std_tells_a_collapsed_batch_from_a_varied_one() -> None:
-    layer = MinibatchStd(group=4)
-    varied = torch.randn(8, 3, 5, 5, dtype=torch.float64)
-    result = layer(varied)
-    assert result.shape == (8, 4, 5, 5)
-    torch.testing.assert_close(result[:, :3], varied)
-    # Image i is compared with those at i mod (8 / 4): numpy's definition, group by group.
-    for image in range(8):
-        members = varied.numpy()[image % 2 :: 2]
-        expected = members.std(axis=0).mean()
-        np.testing.assert_allclose(result[image, 3].numpy(), expected, rtol=1e-5)
-    collapsed = varied[:1].repeat(8, 1, 1, 1).requires_grad_(True)
-    spread = layer(collapsed)[:, 3]
-    assert float(spread.detach().abs().max()) < 1e-3
-    spread.sum().backward()
-    assert bool(torch.isfinite(collapsed.grad).all())
+def test_the_gain_carries_the_signal_through_a_spectral_critic() -> None:
+    """Biases begin at zero and LeakyReLU commutes with positive factors, so each of four activations adds one."""
 
+    def logits(gain: float) -> torch.Tensor:
+        torch.manual_seed(0)
+        config = {"width": 4, "image_size": 64, "norm": "none", "spectral": True, "gain": gain}
+        critic = build_discriminator("dcgan", config).eval()
+        return critic(torch.linspace(-1, 1, 2 * 3 * 64 * 64).view(2, 3, 64, 64)).detach()
 
-def test_minibatch_std_refuses_a_batch_that_it_cannot_group() -> None:
-    with pytest.raises(ValueError, match="batch of 6 images .* groups of 4"):
-        MinibatchStd(group=4)(torch.randn(6, 3, 4, 4))
+    torch.testing.assert_close(logits(2.0), 2**4 * logits(1.0))

@@ -62,31 +62,16 @@ class DCGANGenerator(nn.Module):
         return self.main(z.view(z.shape[0], self.z_dim, 1, 1))
 
 
-class MinibatchStd(nn.Module):
-    """Append a channel that says how much the images of a batch differ, so that a critic can see a collapse.
+class Gain(nn.Module):
+    """Multiply by a constant."""
 
-    Karras et al., "Progressive Growing of GANs", ICLR 2018: the standard deviation of each feature over a
-    group of images, averaged over features and positions.
-
-    Args:
-        group: images that are compared with each other; a batch must be a multiple of it, or smaller.
-    """
-
-    def __init__(self, group: int = 16) -> None:
+    def __init__(self, gain: float) -> None:
         super().__init__()
-        self.group = group
+        self.gain = gain
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(B, C, H, W) to (B, C + 1, H, W)."""
-        batch, channels, height, width = x.shape
-        group = min(self.group, batch)
-        if batch % group:
-            raise ValueError(f"a batch of {batch} images does not divide into groups of {group}")
-        grouped = x.float().view(group, batch // group, channels, height, width)
-        # The constant keeps the root's gradient finite where all images agree.
-        std = (grouped.var(dim=0, unbiased=False) + 1e-8).sqrt().mean(dim=(1, 2, 3))  # (B / group,)
-        extra = std.repeat(group).view(batch, 1, 1, 1).expand(batch, 1, height, width)
-        return torch.cat([x, extra.to(x.dtype)], dim=1)
+        """Any shape to the same shape."""
+        return x * self.gain
 
 
 class DCGANDiscriminator(nn.Module):
@@ -99,8 +84,10 @@ class DCGANDiscriminator(nn.Module):
             image by itself and which batch statistics would blur.
         spectral: apply spectral normalisation to every layer: the standard network of SNGAN (Miyato
             et al. 2018), with ``norm="none"``.
-        minibatch_std: let the last layer see the spread of the batch. A critic without batch
-            statistics judges each image by itself and may not notice that all are alike.
+        gain: factor after each activation. Spectral normalisation lets only the strongest direction pass at
+            full strength, so the signal fades from layer to layer, and with it what the critic can tell;
+            Lin, Sekar and Fanti, "Why Spectral Normalization Stabilizes GANs", NeurIPS 2021, scale the
+            normalised weights up.
     """
 
     def __init__(
@@ -109,20 +96,23 @@ class DCGANDiscriminator(nn.Module):
         image_size: int = 64,
         norm: Literal["batch", "none"] = "batch",
         spectral: bool = False,
-        minibatch_std: bool = False,
+        gain: float = 1.0,
     ) -> None:
         super().__init__()
-        layers: list[nn.Module] = [nn.Conv2d(3, width, 4, 2, 1), nn.LeakyReLU(0.2, inplace=True)]
+
+        def activation() -> list[nn.Module]:
+            leaky = nn.LeakyReLU(0.2, inplace=True)
+            return [leaky] if gain == 1 else [leaky, Gain(gain)]
+
+        layers: list[nn.Module] = [nn.Conv2d(3, width, 4, 2, 1), *activation()]
         channels, side = width, image_size // 2
         while side > 4:
             layers.append(nn.Conv2d(channels, channels * 2, 4, 2, 1, bias=norm == "none"))
             if norm == "batch":
                 layers.append(nn.BatchNorm2d(channels * 2))
-            layers.append(nn.LeakyReLU(0.2, inplace=True))
+            layers += activation()
             channels, side = channels * 2, side // 2
-        if minibatch_std:
-            layers.append(MinibatchStd())
-        layers.append(nn.Conv2d(channels + int(minibatch_std), 1, 4, 1, 0))
+        layers.append(nn.Conv2d(channels, 1, 4, 1, 0))
         self.main = nn.Sequential(*layers)
         self.apply(_initialise)
         if spectral:
