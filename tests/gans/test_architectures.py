@@ -72,7 +72,7 @@ def test_critics_without_norms_judge_each_image_by_itself(name: str, config: dic
 
 
 def test_the_gain_carries_the_signal_through_a_spectral_critic() -> None:
-    """Biases begin at zero and LeakyReLU commutes with positive factors, so each of four activations adds one."""
+    """Biases begin at zero and LeakyReLU commutes with positive factors: one for each of four activations."""
 
     def logits(gain: float) -> torch.Tensor:
         torch.manual_seed(0)
