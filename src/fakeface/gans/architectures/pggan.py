@@ -93,6 +93,6 @@ class PGGANGenerator(nn.Module):
         x = self._activate(self.first(self._activate(x)))
         for block in self.blocks:
             x = F.interpolate(x, scale_factor=2, mode="nearest")
-            for convolution in block:  # type: ignore[attr-defined]
+            for convolution in block.children():
                 x = self._activate(convolution(x))
         return self.to_rgb[-1](x)

@@ -10,13 +10,15 @@ import logging
 import pickle
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
 
 from fakeface.data.fetch import fetch
 from fakeface.errors import MissingFileError
+from fakeface.gans.loaders.facts import check_facts
+from fakeface.gans.sampler import Generator
 from fakeface.gans.weights import WeightsError
 from fakeface.params import GanParams
 from fakeface.tensorfile import explain_mismatch
@@ -24,6 +26,7 @@ from fakeface.wheels import default_cache_dir, sha256_of
 
 # A tensor's name in our network and how to get it from the file's tensor.
 Rule = tuple[str, Callable[[torch.Tensor], torch.Tensor]]
+NetworkReader = Callable[[Path], nn.Module]
 
 logger = logging.getLogger(__name__)
 
@@ -154,19 +157,31 @@ def translate(
 class Shown(nn.Module):
     """A network whose images are brought to RGB in [-1, 1], as its publisher shows them.
 
+    Values beyond [-1, 1], which networks without a last activation have, are cut off.
+
     Args:
         network: maps z to (B, 3, S, S).
         bgr: the network's first channel is blue.
-        clamp: cut values beyond [-1, 1] off; for networks that end without an activation.
     """
 
-    def __init__(self, network: nn.Module, *, bgr: bool, clamp: bool) -> None:
+    def __init__(self, network: nn.Module, bgr: bool) -> None:
         super().__init__()
-        self.network, self.bgr, self.clamp = network, bgr, clamp
+        self.network, self.bgr = network, bgr
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
         """z (B, z_dim) to (B, 3, S, S) RGB."""
         x = self.network(z)
-        if self.bgr:
-            x = x.flip(1)
-        return x.clamp(-1, 1) if self.clamp else x
+        return (x.flip(1) if self.bgr else x).clamp(-1, 1)
+
+
+def load_public(name: str, gan: GanParams, read_network: NetworkReader, *, bgr: bool) -> Generator:
+    """Fetch what ``gan.weights`` names, a card or a checkpoint file, and read the generator in it.
+
+    Raises:
+        MissingFileError, FetchError, WeightsError: as :func:`checkpoint_file` and ``read_network`` say, and
+            if the network is not of the declared architecture and upsampler.
+    """
+    path = checkpoint_file(name, gan)
+    network = read_network(path)
+    check_facts(name, gan, path, network)
+    return Generator(name, Shown(network.float(), bgr), cast(int, network.z_dim))

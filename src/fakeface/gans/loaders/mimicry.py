@@ -12,14 +12,12 @@ from torch import nn
 from fakeface.gans.architectures.resnet import ResNetGenerator
 from fakeface.gans.loaders.checkpoints import (
     Rule,
-    Shown,
-    checkpoint_file,
+    load_public,
     read_checkpoint,
     same,
     tensors_at,
     translate,
 )
-from fakeface.gans.loaders.facts import check_facts
 from fakeface.gans.sampler import Generator
 from fakeface.gans.weights import load_strictly
 from fakeface.params import GanParams
@@ -54,12 +52,5 @@ def read_network(path: Path) -> nn.Module:
 
 
 def load(name: str, gan: GanParams) -> Generator:
-    """Fetch and read what ``gan.weights`` names: a card, or a checkpoint file.
-
-    Raises:
-        MissingFileError, FetchError, WeightsError: as ``checkpoint_file`` and :func:`read_network` say.
-    """
-    path = checkpoint_file(name, gan)
-    network = read_network(path)
-    check_facts(name, gan, path, network)
-    return Generator(name, Shown(network.float(), bgr=False, clamp=False), Z_DIM)
+    """The generator of ``gans.<name>``; errors are those of ``load_public``."""
+    return load_public(name, gan, read_network, bgr=False)

@@ -19,14 +19,12 @@ from fakeface.gans.architectures.dcgan import DCGANGenerator
 from fakeface.gans.architectures.pggan import PGGANGenerator
 from fakeface.gans.loaders.checkpoints import (
     Rule,
-    Shown,
-    checkpoint_file,
+    load_public,
     read_checkpoint,
     same,
     tensors_at,
     translate,
 )
-from fakeface.gans.loaders.facts import check_facts
 from fakeface.gans.sampler import Generator
 from fakeface.gans.weights import WeightsError, load_strictly
 from fakeface.params import GanParams
@@ -57,6 +55,11 @@ def _dcgan(tensors: Tensors) -> tuple[nn.Module, Rules]:
     return network, rules
 
 
+def _per_position(bias: torch.Tensor) -> torch.Tensor:
+    """One bias a channel there (1, C, 1, 1), one a number of the 4x4 map here (16 C,)."""
+    return bias.flatten().repeat_interleave(16)
+
+
 def _wgan_gp(tensors: Tensors) -> tuple[nn.Module, Rules]:
     z_dim = int(tensors["noise2feat.linear.weight"].shape[1])
     # Entry 0, then a doubling without parameters and two convolutions a scale.
@@ -66,8 +69,7 @@ def _wgan_gp(tensors: Tensors) -> tuple[nn.Module, Rules]:
     network = ConvolutionalGenerator(z_dim, channels)
     rules: Rules = {
         "noise2feat.linear.weight": ("linear.weight", same),
-        # One bias a channel there, one a number of the 4x4 map here.
-        "noise2feat.bias": ("linear.bias", lambda bias: bias.flatten().repeat_interleave(16)),
+        "noise2feat.bias": ("linear.bias", _per_position),
         "to_rgb.conv.weight": ("to_rgb.weight", same),
         "to_rgb.conv.bias": ("to_rgb.bias", same),
     }
@@ -102,7 +104,7 @@ def _pggan(tensors: Tensors) -> tuple[nn.Module, Rules]:
     network = PGGANGenerator(int(z_dim), channels, norm_eps=1e-5, latent_eps=1e-6)
     rules: Rules = {
         "noise2feat.linear.weight_orig": ("linear.weight", same),
-        "noise2feat.bias": ("linear.bias", lambda bias: bias.flatten().repeat_interleave(16)),
+        "noise2feat.bias": ("linear.bias", _per_position),
         "conv_blocks.0.conv.weight_orig": ("first.weight", same),
         "conv_blocks.0.conv.bias": ("first.bias", same),
     }
@@ -158,13 +160,5 @@ def read_network(path: Path) -> nn.Module:
 
 
 def load(name: str, gan: GanParams) -> Generator:
-    """Fetch and read what ``gan.weights`` names: a card, or a checkpoint file.
-
-    Raises:
-        MissingFileError, FetchError, WeightsError: as ``checkpoint_file`` and :func:`read_network` say.
-    """
-    path = checkpoint_file(name, gan)
-    network = read_network(path)
-    check_facts(name, gan, path, network)
-    linear = isinstance(network, PGGANGenerator)
-    return Generator(name, Shown(network.float(), bgr=True, clamp=linear), int(network.z_dim))  # type: ignore[arg-type]
+    """The generator of ``gans.<name>``; errors are those of ``load_public``."""
+    return load_public(name, gan, read_network, bgr=True)

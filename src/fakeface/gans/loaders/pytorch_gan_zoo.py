@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,11 @@ from torch import nn
 from fakeface.gans.architectures.pggan import FIRST_GAIN, PGGANGenerator
 from fakeface.gans.loaders.checkpoints import (
     Rule,
-    Shown,
-    checkpoint_file,
+    load_public,
     read_checkpoint,
     tensors_at,
     translate,
 )
-from fakeface.gans.loaders.facts import check_facts
 from fakeface.gans.sampler import Generator
 from fakeface.gans.weights import WeightsError, load_strictly
 from fakeface.params import GanParams
@@ -41,26 +40,22 @@ def _with_module(name: str) -> str:
     return name if ".module." in name else re.sub(r"\.(weight|bias)$", r".module.\1", name)
 
 
-def _layer(theirs: str, ours: str, gain: float) -> dict[str, Rule]:
-    """Theirs scale weight and bias by ``sqrt(2 / fan_in)``; ours the weight, by ``gain / sqrt(fan_in)``."""
-
-    def weight(tensor: torch.Tensor) -> torch.Tensor:
-        return tensor * (math.sqrt(2) / gain)
-
-    return {f"{theirs}.module.weight": (f"{ours}.weight", weight)}
+def _times(factor: float) -> Callable[[torch.Tensor], torch.Tensor]:
+    return lambda tensor: tensor * factor
 
 
 def _rules(tensors: Tensors, scales: int) -> dict[str, Rule]:
+    """Theirs scale weight and bias by ``sqrt(2 / fan_in)``; ours the weight, by ``gain / sqrt(fan_in)``."""
     gains = {"formatLayer": ("linear", FIRST_GAIN), "groupScale0.0": ("first", math.sqrt(2))}
     for i in range(scales):
         gains |= {f"scaleLayers.{i}.{j}": (f"blocks.{i}.{j}", math.sqrt(2)) for j in (0, 1)}
     gains |= {f"toRGBLayers.{i}": (f"to_rgb.{i}", 1.0) for i in range(scales + 1)}
     rules: dict[str, Rule] = {}
     for theirs, (ours, gain) in gains.items():
-        rules |= _layer(theirs, ours, gain)
+        # A weight that is missing is reported later, by name; its fan-in plays no part then.
         shape = tensors.get(f"{theirs}.module.weight", torch.empty(1, 1)).shape
-        constant = math.sqrt(2 / math.prod(shape[1:]))
-        rules[f"{theirs}.module.bias"] = (f"{ours}.bias", lambda bias, factor=constant: bias * factor)  # type: ignore[misc]
+        rules[f"{theirs}.module.weight"] = (f"{ours}.weight", _times(math.sqrt(2) / gain))
+        rules[f"{theirs}.module.bias"] = (f"{ours}.bias", _times(math.sqrt(2 / math.prod(shape[1:]))))
     return rules
 
 
@@ -102,12 +97,5 @@ def read_network(path: Path) -> nn.Module:
 
 
 def load(name: str, gan: GanParams) -> Generator:
-    """Fetch and read what ``gan.weights`` names: a card, or a checkpoint file.
-
-    Raises:
-        MissingFileError, FetchError, WeightsError: as ``checkpoint_file`` and :func:`read_network` say.
-    """
-    path = checkpoint_file(name, gan)
-    network = read_network(path)
-    check_facts(name, gan, path, network)
-    return Generator(name, Shown(network.float(), bgr=False, clamp=True), int(network.z_dim))  # type: ignore[arg-type]
+    """The generator of ``gans.<name>``; errors are those of ``load_public``."""
+    return load_public(name, gan, read_network, bgr=False)
