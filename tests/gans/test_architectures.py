@@ -13,6 +13,12 @@ GENERATORS = [
     ("dcgan", {"z_dim": 10, "width": 4, "image_size": 32}, 32),
     ("resnet", {"z_dim": 10, "channels": [8, 8, 8, 8], "upsample": "nearest"}, 64),
     ("resnet", {"z_dim": 10, "channels": [8, 8, 8], "upsample": "bilinear"}, 32),
+    ("convolutional", {"z_dim": 10, "channels": [8, 8, 4, 4]}, 32),
+]
+# Their last layer is linear.
+UNBOUNDED = [
+    ("pggan", {"z_dim": 10, "channels": [8, 8, 4, 4]}, 32),
+    ("stylegan2", {"z_dim": 10, "channels": [8, 8, 4, 4], "mapping_layers": 2}, 32),
 ]
 
 
@@ -23,7 +29,17 @@ def test_generators(name: str, config: dict[str, object], side: int) -> None:
     assert float(x.detach().abs().max()) <= 1
 
 
-@pytest.mark.parametrize(("name", "config"), [("dcgan", {"width": 4}), ("resnet", {"channels": [4, 8]})])
+@pytest.mark.parametrize(("name", "config", "side"), UNBOUNDED)
+def test_generators_with_a_linear_output(name: str, config: dict[str, object], side: int) -> None:
+    x = build_generator(name, config).eval()(torch.randn(3, 10))
+    assert x.shape == (3, 3, side, side)
+    assert bool(torch.isfinite(x).all())
+
+
+@pytest.mark.parametrize(
+    ("name", "config"),
+    [("dcgan", {"width": 4}), ("resnet", {"channels": [4, 8]}), ("pggan", {"channels": [8, 8, 8, 4, 4]})],
+)
 def test_discriminators(name: str, config: dict[str, object]) -> None:
     assert build_discriminator(name, config)(torch.randn(3, 3, 64, 64)).shape == (3,)
 

@@ -17,7 +17,7 @@ from fakeface.gans import registry
 from fakeface.gans.architectures import build_generator
 from fakeface.gans.generate import draw_latents, generate, write_gallery
 from fakeface.gans.sampler import GeneratorOutputError
-from fakeface.gans.weights import WeightsError, save_generator
+from fakeface.gans.weights import WeightsError, save_network
 from fakeface.params import GanParams, Params, ParamsError
 
 CONFIG = {"z_dim": 6, "width": 8}
@@ -31,7 +31,7 @@ def params(tmp_path: Path, small_params: Params) -> Params:
         torch.manual_seed(side)
         path = tmp_path / f"{name}.safetensors"
         config = CONFIG | {"image_size": side}
-        save_generator(path, build_generator("dcgan", config), "dcgan", config)
+        save_network(path, build_generator("dcgan", config), "dcgan", config)
         gans[name] = GanParams(loader="zoo", weights=str(path), architecture="dcgan", upsampler="transposed")
     return small_params.model_copy(update={"gans": gans})
 
@@ -137,7 +137,7 @@ def test_duplicates_are_counted(params: Params, tmp_path: Path, caplog: pytest.L
     collapsed = build_generator("dcgan", CONFIG)
     with torch.no_grad():
         next(collapsed.parameters()).zero_()
-    save_generator(params.gans["native"].weights, collapsed, "dcgan", CONFIG)
+    save_network(params.gans["native"].weights, collapsed, "dcgan", CONFIG)
     summary = generate("native", params, tmp_path / "fake", tmp_path / "gallery.png")
     assert summary["duplicates"] == 24 + 12 + 16 - 1
     assert "native: 51 of 52 images repeat an earlier one" in caplog.text
@@ -150,7 +150,7 @@ def test_a_failure_leaves_the_old_sets_and_no_scraps(params: Params, tmp_path: P
     broken = build_generator("dcgan", CONFIG)
     with torch.no_grad():
         next(broken.parameters()).fill_(float("nan"))
-    save_generator(params.gans["native"].weights, broken, "dcgan", CONFIG)
+    save_network(params.gans["native"].weights, broken, "dcgan", CONFIG)
     with pytest.raises(GeneratorOutputError, match="native: output has NaN"):
         generate("native", params, out, gallery)
     assert {path: path.read_bytes() for path in before} == before

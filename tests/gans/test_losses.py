@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fakeface.gans.losses import LOSSES, gradient_penalty
+from fakeface.gans.losses import LOSSES, gradient_penalty, r1_penalty
 
 Formula = Callable[[np.ndarray], float]
 
@@ -66,6 +66,15 @@ def test_penalty_of_a_linear_critic_is_its_norm() -> None:
     penalty.backward()
     expected = 2 * (norm - 1) * w.detach() / norm
     torch.testing.assert_close(w.grad, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_r1_of_a_linear_critic_is_half_its_squared_norm() -> None:
+    torch.manual_seed(0)
+    w = torch.randn(3, 4, 4, requires_grad=True)
+    penalty = r1_penalty(lambda x: (x * w).sum(dim=(1, 2, 3)), torch.randn(5, 3, 4, 4))
+    assert float(penalty.detach()) == pytest.approx(0.5 * float(w.detach().square().sum()), rel=1e-5)
+    penalty.backward()
+    torch.testing.assert_close(w.grad, w.detach())
 
 
 def test_penalty_against_finite_differences() -> None:

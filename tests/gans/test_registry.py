@@ -14,7 +14,7 @@ from fakeface.gans import registry
 from fakeface.gans.architectures import build_generator
 from fakeface.gans.loaders import gan_face_generate
 from fakeface.gans.sampler import SAMPLE_BATCH, Generator, GeneratorOutputError
-from fakeface.gans.weights import WeightsError, save_generator
+from fakeface.gans.weights import WeightsError, save_network
 from fakeface.params import GanParams
 from fakeface.wheels import sha256_of
 
@@ -26,7 +26,7 @@ RESNET = {"z_dim": 6, "channels": [8, 8, 8], "upsample": "bilinear"}
 def weights(tmp_path: Path) -> Path:
     torch.manual_seed(0)
     path = tmp_path / "gan.safetensors"
-    save_generator(path, build_generator("resnet", RESNET), "resnet", RESNET)
+    save_network(path, build_generator("resnet", RESNET), "resnet", RESNET)
     return path
 
 

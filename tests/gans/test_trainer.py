@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from fakeface.gans.recipes import Recipe
+from fakeface.gans.start import Start
 from fakeface.gans.trainer import (
     GANTrainer,
     TrainingDiverged,
@@ -42,6 +43,25 @@ FAMILIES: dict[str, dict[str, Any]] = {
     | {"loss": "wasserstein", "weight_clip": 0.01, "discriminator_steps": 2, "optimiser_d": RMSPROP},
     "wgan_gp": RESNET | {"loss": "wasserstein", "gradient_penalty": 10.0, "discriminator_steps": 2},
     "sngan": SPECTRAL | {"loss": "hinge"},
+    "pggan": {
+        "upsampler": "nearest",
+        "generator": {"architecture": "pggan", "config": {"z_dim": 8, "channels": [8, 8, 4, 4]}},
+        "discriminator": {"architecture": "pggan", "config": {"channels": [8, 8, 4, 4], "convolutions": 1}},
+        "loss": "wasserstein",
+        "gradient_penalty": 10.0,
+        "drift": 0.001,
+        "growth": {"images": 3},
+    },
+    "stylegan2": DCGAN
+    | {
+        "upsampler": "bilinear",
+        "generator": {
+            "architecture": "stylegan2",
+            "config": {"z_dim": 8, "channels": [8, 8, 4, 4], "mapping_layers": 2},
+        },
+        "loss": "non_saturating",
+        "r1": {"gamma": 1.0, "interval": 2},
+    },
 }
 
 
@@ -87,9 +107,10 @@ def test_stop_and_resume_gives_the_weights_of_an_uninterrupted_run(
         processes += 1
     assert processes > recipe.images // recipe.batch_size
     assert_same_state(whole, part)
-    for name in ("000000012.safetensors", "000000024.safetensors"):
-        snapshots = [(tmp_path / run / "snapshots" / name).read_bytes() for run in ("whole", "parts")]
-        assert snapshots[0] == snapshots[1]
+    whole_files, part_files = (sorted((tmp_path / run / "snapshots").iterdir()) for run in ("whole", "parts"))
+    assert [path.name for path in part_files] == [path.name for path in whole_files]
+    assert whole_files[-1].name == "000000024.safetensors"
+    assert [path.read_bytes() for path in part_files] == [path.read_bytes() for path in whole_files]
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -129,8 +150,57 @@ def test_a_checkpoint_of_another_run_is_not_used(photographs: np.ndarray, tmp_pa
 def test_the_fingerprint_is_stable() -> None:
     """Checkpoints of long runs are found by it: it may not change with the code around it."""
     images = np.arange(2 * 8 * 8 * 3, dtype=np.uint8).reshape(2, 8, 8, 3)
-    pinned = "1701fdd086b2d9e7efbdc2bd1ead86ad5a5857e6541687dcd6d7691bfb69ef0a"
+    pinned = "ae0f57d00990ebe28c5547c420a120662a102e7e5c36a42f3612a8df641f8e94"
     assert run_fingerprint(make_recipe("wgan_gp"), images) == pinned
+
+
+def test_growing_reaches_the_full_side_and_measures_nothing_smaller(
+    photographs: np.ndarray, tmp_path: Path
+) -> None:
+    run = GANTrainer(make_recipe("pggan", snapshot_every=4), photographs, tmp_path, CPU)
+    sides = []
+    while run.images_shown < 24:
+        run.train(max_seconds=0)
+        sides.append(run.generator(run.fixed_z).shape[-1])
+    assert sides == [4, 8, 8, 16, 32, 32]
+    snapshots = sorted(int(path.stem) for path in (tmp_path / "snapshots").iterdir())
+    assert snapshots == [16, 20, 24]
+    assert load_generator(tmp_path / "snapshots" / "000000024.safetensors")(torch.zeros(1, 8)).shape[-1] == 32
+
+
+@pytest.mark.parametrize("with_discriminator", [True, False])
+def test_published_weights_are_enough_to_go_on(
+    photographs: np.ndarray, tmp_path: Path, with_discriminator: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fakeface.gans.trainer.WARM_UP_IMAGES", 8)
+    first = GANTrainer(make_recipe("dcgan", images=12), photographs, tmp_path / "first", CPU)
+    first.train()
+    first.snapshot(tmp_path / "g.safetensors")
+    first.save_discriminator(tmp_path / "d.safetensors")
+    discriminator = tmp_path / "d.safetensors" if with_discriminator else None
+    start = Start(tmp_path / "g.safetensors", discriminator, "0" * 64, 12, 3.5, [], [])
+    recipe = make_recipe("dcgan")
+    run = GANTrainer(recipe, photographs, tmp_path / "run", CPU, start)
+    assert run.images_shown == 12
+    assert run.seconds == 3.5
+    assert run.fingerprint != first.fingerprint
+    for p, q in zip(run.ema.parameters(), first.ema.parameters(), strict=True):
+        torch.testing.assert_close(p, q.half().float())
+    same = all(
+        torch.equal(p, q.half().float())
+        for p, q in zip(run.discriminator.parameters(), first.discriminator.parameters(), strict=True)
+    )
+    assert same == with_discriminator
+    moves = ["loss_g" in run.step() for _ in range(3)]
+    assert moves == ([True] * 3 if with_discriminator else [False, False, True])
+    whole = GANTrainer(recipe, photographs, tmp_path / "whole", CPU, start)
+    assert whole.train()
+    run.save_checkpoint()  # and the warm-up's end is not forgotten when such a run is itself interrupted
+    again = GANTrainer(recipe, photographs, tmp_path / "run", CPU, start)
+    assert again.resume()
+    assert again.frozen_until == run.frozen_until
+    again.train()
+    assert_same_state(whole, again)
 
 
 def test_clipping_bounds_the_critic(photographs: np.ndarray, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from fakeface.gans.architectures import build_generator
-from fakeface.gans.weights import WeightsError, load_generator, load_strictly, save_generator
+from fakeface.gans.weights import WeightsError, load_generator, load_strictly, save_network
 
 CONFIG = {"z_dim": 6, "width": 4, "image_size": 32}
 
@@ -19,7 +19,7 @@ CONFIG = {"z_dim": 6, "width": 4, "image_size": 32}
 def weights(tmp_path: Path) -> Path:
     torch.manual_seed(0)
     path = tmp_path / "gan.safetensors"
-    save_generator(path, build_generator("dcgan", CONFIG), "dcgan", CONFIG)
+    save_network(path, build_generator("dcgan", CONFIG), "dcgan", CONFIG)
     return path
 
 
@@ -64,7 +64,7 @@ def test_no_header(weights: Path) -> None:
 )
 def test_header_of_no_generator_of_ours(weights: Path, architecture: str, config: str) -> None:
     save_file(load_file(weights), weights, metadata={"architecture": architecture, "config": config})
-    with pytest.raises(WeightsError, match=r"gan\.safetensors: header describes no generator of ours"):
+    with pytest.raises(WeightsError, match=r"gan\.safetensors: header describes no network of ours"):
         load_generator(weights)
 
 
@@ -103,6 +103,6 @@ def test_a_failed_write_leaves_the_old_file(weights: Path) -> None:
     before = weights.read_bytes()
     broken = build_generator("dcgan", CONFIG)
     with pytest.raises(TypeError):
-        save_generator(weights, broken, "dcgan", {"width": object()})
+        save_network(weights, broken, "dcgan", {"width": object()})
     assert weights.read_bytes() == before
     assert [path.name for path in weights.parent.iterdir()] == [weights.name]

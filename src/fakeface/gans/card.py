@@ -18,6 +18,7 @@ from fakeface.errors import FakefaceError
 from fakeface.gans.hardware import describe_hardware
 from fakeface.gans.recipes import Recipe
 from fakeface.gans.sampler import Generator
+from fakeface.gans.start import Start, discriminator_file
 from fakeface.gans.trainer import GANTrainer
 from fakeface.gans.weights import load_generator
 from fakeface.wheels import sha256_of
@@ -58,8 +59,12 @@ def _pixels_sha256(images: np.ndarray) -> str:
     return hashlib.sha256(np.ascontiguousarray(images).data).hexdigest()
 
 
-def finish(work_dir: Path, recipe: Recipe, images: np.ndarray, weights_out: Path) -> GANTrainer:
+def finish(
+    work_dir: Path, recipe: Recipe, images: np.ndarray, weights_out: Path, start: Start | None = None
+) -> GANTrainer:
     """Write the averaged generator of the run's checkpoint, whether or not the recipe is complete.
+
+    Its discriminator goes to ``discriminators/`` beside it: with both, training can go on on any machine.
 
     The last weights are taken, not the best snapshot's: choosing by KID would fit the generator to the
     photographs it is judged by.
@@ -72,10 +77,11 @@ def finish(work_dir: Path, recipe: Recipe, images: np.ndarray, weights_out: Path
     """
     if not (work_dir / "checkpoint.pt").is_file():
         raise CardError(f"{work_dir}: no checkpoint.pt, train first")
-    run = GANTrainer(recipe, images, work_dir, torch.device("cpu"))
+    run = GANTrainer(recipe, images, work_dir, torch.device("cpu"), start)
     if not run.resume():
         raise CardError(f"{work_dir}/checkpoint.pt: made with another recipe or other photographs")
     run.snapshot(weights_out)
+    run.save_discriminator(discriminator_file(weights_out))
     return run
 
 
@@ -91,6 +97,7 @@ def write_card(
     n_fakes: int = N_FAKES,
     kid_subset_size: int = KID_SUBSET_SIZE,
     curve_points: int = 10,
+    start: Start | None = None,
 ) -> dict[str, Any]:
     """Write the final weights of a run and their card.
 
@@ -105,10 +112,12 @@ def write_card(
             the measured fakes are the first of the pipeline's own test set.
         n_fakes, kid_subset_size: sample sizes of the quality figures.
         curve_points: at most so many snapshots, evenly spaced, go into the learning curve.
+        start: the published weights that the run began with, if any; their curve goes before this one's.
 
     Returns:
-        The card: gan, recipe, data, images_shown, seconds, seed, hardware, versions, weights_sha256,
-        quality and curve, a list of ``[images shown, KID]`` that ends with the final weights.
+        The card: gan, recipe, data, images_shown, seconds, seed, hardware, versions, weights_sha256, quality,
+        history (the runs before this one, of which only weights were kept) and curve, a list of
+        ``[images shown, KID]`` that ends with the final weights.
 
     Raises:
         CardError: see :func:`finish`.
@@ -120,7 +129,8 @@ def write_card(
     from fakeface.quality.lite0 import NAME
 
     name = name or weights_out.stem
-    run = finish(work_dir, recipe, images, weights_out)
+    earlier = [] if start is None else start.curve
+    run = finish(work_dir, recipe, images, weights_out, start)
     extractor = open_extractor(NAME, None, torch.device("cpu"))
     real = extract_once(extractor, reference, batch_size=50)
 
@@ -154,7 +164,8 @@ def write_card(
         "weights_sha256": sha256_of(weights_out),
         "reference": {"photographs": len(reference), "sha256": _pixels_sha256(reference)},
         "quality": quality,
-        "curve": [*curve, [run.images_shown, quality["kid"]]],
+        "history": [] if start is None else start.history,
+        "curve": [*earlier, *curve, [run.images_shown, quality["kid"]]],
     }
     write_json(card_out, card)
     return card

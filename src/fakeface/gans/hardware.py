@@ -19,3 +19,11 @@ def describe_hardware(device: torch.device) -> dict[str, str | int]:
     model = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
     name = model.group(1).strip() if model else platform.processor() or platform.machine()
     return {"device": device.type, "name": name, "cores": os.cpu_count() or 1}
+
+
+def computes_in_bf16(device: torch.device) -> bool:
+    """Whether ``device`` multiplies bfloat16 in hardware; where it does not, fp32 is many times faster."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    features = torch.cpu.get_capabilities()
+    return bool(features.get("amx_bf16") or features.get("avx512_bf16"))

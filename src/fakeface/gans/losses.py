@@ -65,3 +65,15 @@ def gradient_penalty(
     (gradient,) = torch.autograd.grad(critic(probe).sum(), probe, create_graph=True)
     norm = gradient.float().flatten(1).norm(dim=1)
     return (norm - 1).square().mean()
+
+
+def r1_penalty(critic: Callable[[torch.Tensor], torch.Tensor], real: torch.Tensor) -> torch.Tensor:
+    """``0.5 * mean(||grad||^2)`` at the photographs: Mescheder et al. 2018, equation 9 over gamma.
+
+    Args:
+        critic: maps (B, C, H, W) to (B,).
+        real: (B, C, H, W), detached.
+    """
+    probe = real.detach().requires_grad_(True)
+    (gradient,) = torch.autograd.grad(critic(probe).sum(), probe, create_graph=True)
+    return 0.5 * gradient.float().square().sum(dim=(1, 2, 3)).mean()

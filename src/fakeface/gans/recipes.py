@@ -17,7 +17,7 @@ class _Strict(BaseModel):
 class NetworkRecipe(_Strict):
     """An architecture of ``fakeface.gans.architectures`` and its keyword arguments."""
 
-    architecture: Literal["dcgan", "resnet"]
+    architecture: Literal["dcgan", "pggan", "resnet", "stylegan2"]
     config: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -29,10 +29,25 @@ class OptimiserRecipe(_Strict):
     betas: tuple[float, float] = (0.5, 0.999)
 
 
+class GrowthRecipe(_Strict):
+    """Progressive growing: ``images`` at 4x4, then as many to blend in each scale and as many on it."""
+
+    images: int = Field(ge=1)
+
+
+class R1Recipe(_Strict):
+    """The R1 penalty, computed at every ``interval``-th step and weighted up for the steps between."""
+
+    gamma: float = Field(gt=0)
+    interval: int = Field(default=16, ge=1)
+
+
 class Recipe(_Strict):
     """Everything that decides a generator's weights, apart from the photographs.
 
     ``images`` counts real photographs shown to the discriminator, the unit of every learning curve.
+    ``drift`` weighs the mean square of the logits of photographs, which keeps a Wasserstein critic near zero
+    (Karras et al. 2018). ``precision: auto`` is bf16 where the machine computes in it, else fp32.
     """
 
     upsampler: Literal["transposed", "nearest", "bilinear"]
@@ -44,12 +59,15 @@ class Recipe(_Strict):
     discriminator_steps: int = Field(default=1, ge=1)
     weight_clip: float | None = Field(default=None, gt=0)
     gradient_penalty: float | None = Field(default=None, gt=0)
+    r1: R1Recipe | None = None
+    drift: float | None = Field(default=None, gt=0)
+    growth: GrowthRecipe | None = None
     augmentations: list[Literal["colour", "translation"]] = Field(default_factory=list)
     batch_size: int = Field(default=64, ge=2)
     images: int = Field(ge=1)
     ema_half_life: int = Field(default=10_000, ge=1)
     snapshot_every: int = Field(default=50_000, ge=1)
-    precision: Literal["fp32", "bf16"] = "bf16"
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
     seed: int = 0
 
 

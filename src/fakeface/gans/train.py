@@ -17,6 +17,7 @@ import torch
 from fakeface.errors import FakefaceError, MissingFileError
 from fakeface.gans.card import CardError, finish, write_card, write_run_facts
 from fakeface.gans.recipes import load_recipe
+from fakeface.gans.start import read_start
 from fakeface.gans.trainer import GANTrainer, run_fingerprint
 
 SPLITS = ("train", "val", "test")
@@ -60,6 +61,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--work-dir", type=Path, help="checkpoint, log, samples; default: .checkpoints/gans/…"
     )
+    parser.add_argument(
+        "--start-from", type=Path, help="card of published weights to go on from, models/gans/<gan>.json"
+    )
     parser.add_argument("--minutes", type=float, help="stop after so long; the next call goes on from there")
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
     parser.add_argument(
@@ -74,6 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     Raises:
         ParamsError: if the params are wrong or have no such GAN.
+        MissingFileError, StartError: if the run cannot go on from ``--start-from``.
         CardError: if a card is wanted and torch-fidelity or a checkpoint is missing.
         TrainingDiverged: if a loss is no longer finite.
     """
@@ -83,12 +88,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise CardError("torch-fidelity is not installed; install it or give --weights-only")
     images = read_images(options.images)
     # Named by what decides the weights: another recipe or other photographs never mix with this run.
-    default_dir = Path(".checkpoints/gans") / f"{options.gan}-{run_fingerprint(recipe, images)[:12]}"
+    start = read_start(options.start_from, recipe) if options.start_from else None
+    identity = run_fingerprint(recipe, images, start)[:12]
+    default_dir = Path(".checkpoints/gans") / f"{options.gan}-{identity}"
     work_dir = options.work_dir or default_dir
     if not options.finish:
         use_gpu = options.device == "cuda" or (options.device == "auto" and torch.cuda.is_available())
         device = torch.device("cuda" if use_gpu else "cpu")
-        trainer = GANTrainer(recipe, images, work_dir, device)
+        trainer = GANTrainer(recipe, images, work_dir, device, start)
         trainer.resume()
         write_run_facts(work_dir, device)
         if not trainer.train(options.minutes * 60 if options.minutes else None):
@@ -98,7 +105,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             return
     weights, card = options.out / f"{options.gan}.safetensors", options.out / f"{options.gan}.json"
     if options.weights_only:
-        finish(work_dir, recipe, images, weights)
+        finish(work_dir, recipe, images, weights, start)
     else:
         reference = read_images(options.reference) if options.reference else images
-        write_card(work_dir, recipe, images, weights, card, reference, name=options.gan)
+        write_card(work_dir, recipe, images, weights, card, reference, name=options.gan, start=start)

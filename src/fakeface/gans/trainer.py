@@ -24,9 +24,12 @@ from fakeface.atomic import atomic_path
 from fakeface.errors import FakefaceError
 from fakeface.gans.architectures import build_discriminator, build_generator
 from fakeface.gans.augment import augment
-from fakeface.gans.losses import LOSSES, gradient_penalty
+from fakeface.gans.hardware import computes_in_bf16
+from fakeface.gans.losses import LOSSES, gradient_penalty, r1_penalty
+from fakeface.gans.progressive import Growth, growth_at, set_growth, shrink
 from fakeface.gans.recipes import OptimiserRecipe, Recipe
-from fakeface.gans.weights import save_generator
+from fakeface.gans.start import WARM_UP_IMAGES, Start
+from fakeface.gans.weights import load_discriminator, load_generator, save_network
 
 CHECKPOINT_SECONDS = 60
 
@@ -35,12 +38,20 @@ class TrainingDiverged(FakefaceError, RuntimeError):
     """A loss is no longer finite; the message names the step."""
 
 
-def run_fingerprint(recipe: Recipe, images: np.ndarray) -> str:
+def run_fingerprint(recipe: Recipe, images: np.ndarray, start: Start | None = None) -> str:
     """Hexadecimal identity of a run: its recipe and its photographs.
 
-    Training longer, or looking more often, continues the same run: neither is part of its identity.
+    Training longer, looking more often, or computing in another precision continues the same run: none of
+    them is part of its identity. Defaults are not written out, so that a new key changes no older run's.
+
+    Args:
+        recipe, images: what decides the weights.
+        start: the weights that the run began with, if it did not begin from nothing.
     """
-    identity = json.dumps(recipe.model_dump(exclude={"images", "snapshot_every"}), sort_keys=True).encode()
+    excluded = {"images", "snapshot_every", "precision"}
+    identity = json.dumps(recipe.model_dump(exclude=excluded, exclude_defaults=True), sort_keys=True).encode()
+    if start is not None:
+        identity += start.weights_sha256.encode()
     return hashlib.sha256(identity + hashlib.sha256(np.ascontiguousarray(images).data).digest()).hexdigest()
 
 
@@ -81,9 +92,17 @@ class GANTrainer:
         images: uint8 array (N, H, W, 3), kept in memory (12 KB a 64x64 photograph).
         work_dir: checkpoint, log.csv, samples.png and snapshots/ go here.
         device: torch device.
+        start: published weights to begin with, in place of random ones.
     """
 
-    def __init__(self, recipe: Recipe, images: np.ndarray, work_dir: Path, device: torch.device) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        images: np.ndarray,
+        work_dir: Path,
+        device: torch.device,
+        start: Start | None = None,
+    ) -> None:
         self.recipe = recipe
         self.device = device
         self.work_dir = Path(work_dir)
@@ -93,6 +112,9 @@ class GANTrainer:
         g, d = recipe.generator, recipe.discriminator
         self.generator = build_generator(g.architecture, g.config).to(device)
         self.discriminator = build_discriminator(d.architecture, d.config).to(device)
+        self.images_shown, self.frozen_until = 0, 0
+        if start is not None:
+            self._begin_with(start)
         for network in (self.generator, self.discriminator):
             network.to(memory_format=torch.channels_last)
         self.z_dim = int(self.generator.z_dim)  # type: ignore[arg-type]
@@ -100,12 +122,19 @@ class GANTrainer:
         self.optimiser_g = _optimiser(recipe.optimiser_g, self.generator)
         self.optimiser_d = _optimiser(recipe.optimiser_d, self.discriminator)
         self.loss = LOSSES[recipe.loss]
-        self.images_shown = 0
-        self.seconds = 0.0
+        self.seconds = 0.0 if start is None else start.seconds
         fixed = torch.Generator().manual_seed(recipe.seed + 1)
         self.fixed_z = torch.randn(64, self.z_dim, generator=fixed).to(device)
-        self.fingerprint = run_fingerprint(recipe, images)
+        self.fingerprint = run_fingerprint(recipe, images, start)
         self._epoch = -1
+
+    def _begin_with(self, start: Start) -> None:
+        self.generator.load_state_dict(load_generator(start.generator).state_dict())
+        self.images_shown = start.images_shown
+        if start.discriminator is not None:
+            self.discriminator.load_state_dict(load_discriminator(start.discriminator).state_dict())
+        else:  # a random discriminator has nothing to teach yet
+            self.frozen_until = self.images_shown + WARM_UP_IMAGES
 
     # --- state -------------------------------------------------------------------------------
 
@@ -113,6 +142,7 @@ class GANTrainer:
         return {
             "fingerprint": self.fingerprint,
             "images_shown": self.images_shown,
+            "frozen_until": self.frozen_until,
             "seconds": self.seconds,
             "generator": self.generator.state_dict(),
             "discriminator": self.discriminator.state_dict(),
@@ -136,7 +166,7 @@ class GANTrainer:
             return False
         for name in ("generator", "discriminator", "ema", "optimiser_g", "optimiser_d"):
             getattr(self, name).load_state_dict(state[name])
-        self.images_shown = int(state["images_shown"])
+        self.images_shown, self.frozen_until = int(state["images_shown"]), int(state["frozen_until"])
         self.seconds = float(state["seconds"])
         return True
 
@@ -158,8 +188,15 @@ class GANTrainer:
         return x.contiguous(memory_format=torch.channels_last)
 
     def _autocast(self) -> torch.autocast:
-        enabled = self.recipe.precision == "bf16"
+        precision = self.recipe.precision
+        enabled = precision == "bf16" or (precision == "auto" and computes_in_bf16(self.device))
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=enabled)
+
+    def _growth(self) -> Growth:
+        last_level = (self.images.shape[-1] // 4).bit_length() - 1
+        if self.recipe.growth is None:
+            return Growth(last_level, 1.0)
+        return growth_at(self.images_shown, self.recipe.growth.images, last_level)
 
     def step(self) -> dict[str, float]:
         """One discriminator step, and every ``discriminator_steps``-th time a generator step.
@@ -170,8 +207,15 @@ class GANTrainer:
         recipe = self.recipe
         number = self.images_shown // recipe.batch_size
         rng = torch.Generator().manual_seed((recipe.seed + 1) * 1_000_003 + number)
+        torch.manual_seed(rng.initial_seed() + 2**40)  # the noise inside a generator
         real = self._real_batch(rng)
-        update_generator = (number + 1) % recipe.discriminator_steps == 0
+        if recipe.growth is not None:
+            growth = self._growth()
+            for network in (self.generator, self.discriminator, self.ema):
+                set_growth(network, growth)
+            real = shrink(real, growth)
+        due = (number + 1) % recipe.discriminator_steps == 0
+        update_generator = due and self.images_shown >= self.frozen_until
         z = torch.randn(recipe.batch_size, self.z_dim, generator=rng).to(self.device)
         with self._autocast():
             if update_generator:
@@ -187,6 +231,11 @@ class GANTrainer:
                 mix = torch.rand(recipe.batch_size, generator=rng).to(self.device)
                 penalty = gradient_penalty(self.discriminator, shown_real, shown_fake.float(), mix)
                 loss_d = loss_d + recipe.gradient_penalty * penalty
+            if recipe.drift is not None:
+                loss_d = loss_d + recipe.drift * d_real.float().square().mean()
+            if recipe.r1 is not None and number % recipe.r1.interval == 0:
+                penalty = r1_penalty(self.discriminator, shown_real)
+                loss_d = loss_d + recipe.r1.gamma * recipe.r1.interval * penalty
         self.optimiser_d.zero_grad(set_to_none=True)
         loss_d.backward()
         self.optimiser_d.step()
@@ -222,7 +271,12 @@ class GANTrainer:
         averaged = copy.deepcopy(self.ema)
         recalibrate_batch_norm(averaged, self.z_dim, self.recipe.seed)
         network = self.recipe.generator
-        save_generator(path, averaged, network.architecture, network.config)
+        save_network(path, averaged, network.architecture, network.config)
+
+    def save_discriminator(self, path: Path) -> None:
+        """Write the discriminator, with which a later run can go on from the published weights."""
+        network = self.recipe.discriminator
+        save_network(path, self.discriminator, network.architecture, network.config)
 
     @torch.no_grad()
     def write_samples(self) -> None:
@@ -263,7 +317,8 @@ class GANTrainer:
             bar.update(recipe.batch_size)
             now = time.monotonic()
             self.seconds, last_tick = self.seconds + now - last_tick, now
-            if before // recipe.snapshot_every != self.images_shown // recipe.snapshot_every:
+            looks = before // recipe.snapshot_every != self.images_shown // recipe.snapshot_every
+            if looks and self._growth().side == self.images.shape[-1]:  # smaller ones cannot be measured
                 milestone = self.images_shown // recipe.snapshot_every * recipe.snapshot_every
                 self.snapshot(self.work_dir / "snapshots" / f"{milestone:09d}.safetensors")
             out_of_time = max_seconds is not None and now - started >= max_seconds

@@ -1,8 +1,9 @@
-"""Generator weights as safetensors: the tensors, and in the header what network they belong to."""
+"""Weights of generators and discriminators as safetensors: the tensors, and in the header their network."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from fakeface.errors import FakefaceError, MissingFileError
-from fakeface.gans.architectures import build_generator
+from fakeface.gans.architectures import build_discriminator, build_generator
 from fakeface.tensorfile import explain_mismatch, save_tensors
 
 
@@ -19,11 +20,11 @@ class WeightsError(FakefaceError, ValueError):
     """A weights file is unreadable or does not fit the network it names."""
 
 
-def save_generator(path: str | Path, generator: nn.Module, architecture: str, config: dict[str, Any]) -> None:
-    """Write ``generator`` in half precision, with its architecture and arguments in the header."""
+def save_network(path: str | Path, network: nn.Module, architecture: str, config: dict[str, Any]) -> None:
+    """Write ``network`` in half precision, with its architecture and arguments in the header."""
     tensors = {
         name: tensor.half() if tensor.is_floating_point() else tensor
-        for name, tensor in generator.state_dict().items()
+        for name, tensor in network.state_dict().items()
         if not name.endswith("num_batches_tracked")
     }
     save_tensors(path, tensors, {"architecture": architecture, "config": json.dumps(config, sort_keys=True)})
@@ -52,13 +53,7 @@ def load_strictly(path: str | Path, module: nn.Module, tensors: dict[str, torch.
     module.load_state_dict({name: tensors.get(name, tensor).to(tensor.dtype) for name, tensor in own.items()})
 
 
-def load_generator(path: str | Path) -> nn.Module:
-    """Generator of a file written by :func:`save_generator`, in float32 and evaluation mode.
-
-    Raises:
-        FileNotFoundError: if there is no such file.
-        WeightsError: if it is no safetensors file or its tensors do not fit its header.
-    """
+def _load(path: str | Path, build: Callable[[str, dict[str, Any]], nn.Module]) -> nn.Module:
     if not Path(path).is_file():
         raise MissingFileError(f"{path}: no such weights file")
     try:
@@ -70,8 +65,23 @@ def load_generator(path: str | Path) -> nn.Module:
     if not {"architecture", "config"} <= set(header):
         raise WeightsError(f"{path}: header names no architecture, expected keys architecture, config")
     try:
-        generator = build_generator(header["architecture"], json.loads(header["config"]))
+        network = build(header["architecture"], json.loads(header["config"]))
     except (ValueError, TypeError) as error:
-        raise WeightsError(f"{path}: header describes no generator of ours: {error}") from error
-    load_strictly(path, generator, tensors)
-    return generator.eval()
+        raise WeightsError(f"{path}: header describes no network of ours: {error}") from error
+    load_strictly(path, network, tensors)
+    return network
+
+
+def load_generator(path: str | Path) -> nn.Module:
+    """Generator of a file written by :func:`save_network`, in float32 and evaluation mode.
+
+    Raises:
+        MissingFileError: if there is no such file.
+        WeightsError: if it is no safetensors file or its tensors do not fit its header.
+    """
+    return _load(path, build_generator).eval()
+
+
+def load_discriminator(path: str | Path) -> nn.Module:
+    """Discriminator of such a file, in float32 and training mode; errors as :func:`load_generator`."""
+    return _load(path, build_discriminator)

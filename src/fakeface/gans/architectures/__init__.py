@@ -9,17 +9,20 @@ from torch import nn
 
 from fakeface.gans.architectures.convolutional import ConvolutionalGenerator
 from fakeface.gans.architectures.dcgan import DCGANDiscriminator, DCGANGenerator
-from fakeface.gans.architectures.pggan import PGGANGenerator
+from fakeface.gans.architectures.pggan import PGGANDiscriminator, PGGANGenerator
 from fakeface.gans.architectures.resnet import ResNetDiscriminator, ResNetGenerator
+from fakeface.gans.architectures.stylegan2 import StyleGAN2Generator
 
 GENERATORS: dict[str, Callable[..., nn.Module]] = {
     "convolutional": ConvolutionalGenerator,
     "dcgan": DCGANGenerator,
     "pggan": PGGANGenerator,
     "resnet": ResNetGenerator,
+    "stylegan2": StyleGAN2Generator,
 }
 DISCRIMINATORS: dict[str, Callable[..., nn.Module]] = {
     "dcgan": DCGANDiscriminator,
+    "pggan": PGGANDiscriminator,
     "resnet": ResNetDiscriminator,
 }
 
