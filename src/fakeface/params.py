@@ -14,6 +14,7 @@ from fakeface.errors import FakefaceError
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Probability = Annotated[float, Field(gt=0, lt=1)]
 PositiveInt = Annotated[int, Field(ge=1)]
+FiniteFloat = Annotated[float, Field(allow_inf_nan=False)]
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 GanName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 JpegQuality = Annotated[int, Field(ge=1, le=100)]
@@ -56,14 +57,69 @@ class DataParams(_Section):
         return self
 
 
+class LatentParams(_Section):
+    """What a generator of unknown make is fed: (B, *shape), standard normal or uniform in [-1, 1)."""
+
+    distribution: Literal["normal", "uniform"] = "normal"
+    shape: Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
+
+
+class OutputParams(_Section):
+    """What it returns: (B, 3, S, S) with black and white at the ends of ``range``."""
+
+    range: tuple[FiniteFloat, FiniteFloat]
+    channels: Literal["rgb", "bgr"] = "rgb"
+    clip: bool = False
+
+    @model_validator(mode="after")
+    def _black_is_below_white(self) -> OutputParams:
+        if self.range[0] >= self.range[1]:
+            raise ValueError(f"range must be [black, white] with black < white, got {list(self.range)}")
+        return self
+
+
+# Keys that only some loaders know, and which of them cannot do without.
+_LOADERS_WITH = {
+    "latent": ("torchscript", "onnx"),
+    "output": ("torchscript", "onnx"),
+    "steps": ("diffusers",),
+}
+
+
 class GanParams(_Section):
     """One generator: how to load it, and two facts that the evaluation relies on."""
 
-    loader: Literal["zoo", "gan_face_generate", "mmgeneration", "mimicry", "pytorch_gan_zoo"]
+    loader: Literal[
+        "zoo",
+        "gan_face_generate",
+        "mmgeneration",
+        "mimicry",
+        "pytorch_gan_zoo",
+        "torchscript",
+        "onnx",
+        "folder",
+        "diffusers",
+    ]
     weights: Annotated[str, Field(min_length=1)]
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{8,64}$")] | None = None
     architecture: str
     upsampler: Upsampler
+    latent: LatentParams | None = None
+    output: OutputParams | None = None
+    steps: PositiveInt | None = None
+
+    @model_validator(mode="after")
+    def _only_keys_that_the_loader_knows(self) -> GanParams:
+        problems = []
+        for key, loaders in _LOADERS_WITH.items():
+            given, known = getattr(self, key) is not None, self.loader in loaders
+            if known and not given:
+                problems.append(f"{key} is missing, loader {self.loader} needs it")
+            elif given and not known:
+                problems.append(f"{key} is for loader {' or '.join(loaders)}, got loader {self.loader!r}")
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
 
 
 class GenerateParams(_Section):

@@ -15,7 +15,8 @@ from fakeface.data.preprocess import ImageTooSmallError, preprocess
 from fakeface.data.splits import SPLITS
 from fakeface.gans import registry
 from fakeface.gans.architectures import build_generator
-from fakeface.gans.generate import draw_latents, generate, write_gallery
+from fakeface.gans.generate import generate, write_gallery
+from fakeface.gans.latents import draw_latents
 from fakeface.gans.sampler import GeneratorOutputError
 from fakeface.gans.weights import WeightsError, save_network
 from fakeface.params import GanParams, Params, ParamsError

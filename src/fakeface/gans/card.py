@@ -16,8 +16,8 @@ from fakeface import __version__
 from fakeface.atomic import write_json
 from fakeface.errors import FakefaceError
 from fakeface.gans.hardware import describe_hardware
+from fakeface.gans.loaders.zoo import as_source
 from fakeface.gans.recipes import Recipe
-from fakeface.gans.sampler import Generator
 from fakeface.gans.start import Start, discriminator_file
 from fakeface.gans.trainer import GANTrainer
 from fakeface.gans.weights import load_generator
@@ -172,8 +172,5 @@ def write_card(
 
 
 def _sample(name: str, weights: Path, count: int) -> np.ndarray:
-    from fakeface.gans.generate import draw_latents
-
-    network = load_generator(weights)
-    generator = Generator(name, network, int(network.z_dim))  # type: ignore[arg-type]
-    return generator.sample(draw_latents(name, "test", count, generator.z_dim, seed=0))
+    source = as_source(name, load_generator(weights))
+    return np.concatenate(list(source.batches("test", count, seed=0, batch_size=count)))

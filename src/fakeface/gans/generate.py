@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from fakeface.data.imageset import ImageSet
 from fakeface.data.preprocess import ImageTooSmallError, preprocess
 from fakeface.data.splits import SPLITS, Split
 from fakeface.gans import registry
-from fakeface.gans.sampler import SAMPLE_BATCH, Generator
+from fakeface.gans.sampler import Source
 from fakeface.params import Params, ParamsError
 
 GALLERY_SIDE = 8
@@ -26,58 +25,39 @@ GALLERY_SIDE = 8
 logger = logging.getLogger(__name__)
 
 
-def draw_latents(gan: str, split: Split, count: int, z_dim: int, seed: int) -> np.ndarray:
-    """Standard normal latents of one split of one GAN.
-
-    The stream is seeded with ``SeedSequence([seed, crc32(gan), index of split])``, so no two splits and no
-    two GANs share one, adding a GAN moves no other, and asking for more images keeps the first ones.
-
-    Returns:
-        float32 (count, z_dim).
-    """
-    sequence = np.random.SeedSequence([seed, zlib.crc32(gan.encode("utf-8")), SPLITS.index(split)])
-    # RandomState, because NEP 19 freezes its streams for all versions of numpy and Generator's not.
-    stream = np.random.RandomState(np.random.MT19937(sequence))
-    return stream.standard_normal((count, z_dim)).astype(np.float32)
-
-
 def sample_split(
-    generator: Generator, split: Split, count: int, image_size: int, seed: int, batch_size: int
+    source: Source, split: Split, count: int, image_size: int, seed: int, batch_size: int
 ) -> ImageSet:
-    """``count`` images of one split, through the preprocessing that photographs get.
+    """``count`` images of one split, or as many as the source has, through the preprocessing of photographs.
 
     Args:
-        batch_size: images held at native size at a time; rounded up to a multiple of the sampler's own
-            batch, it has no influence on the result.
+        batch_size: images held at native size at a time, about; it has no influence on the result.
 
     Raises:
-        ImageTooSmallError: if the generator's images are smaller than ``image_size``.
+        ImageTooSmallError: if the source's images are smaller than ``image_size``.
     """
-    z = draw_latents(generator.name, split, count, generator.z_dim, seed)
-    step = -(-batch_size // SAMPLE_BATCH) * SAMPLE_BATCH
-    images = np.empty((count, image_size, image_size, 3), dtype=np.uint8)
-    native = 0
-    with tqdm(total=count, desc=f"{generator.name} {split}", unit="img", disable=None) as bar:
-        for start in range(0, count, step):
-            batch = generator.sample(z[start : start + step])
-            native = batch.shape[1]
-            for offset, image in enumerate(batch):
+    images: list[np.ndarray] = []
+    sizes: list[tuple[int, int]] = []
+    with tqdm(total=count, desc=f"{source.name} {split}", unit="img", disable=None) as bar:
+        for batch in source.batches(split, count, seed, batch_size):
+            for image in batch:
                 try:
-                    images[start + offset] = preprocess(Image.fromarray(image), image_size)
+                    images.append(preprocess(Image.fromarray(image), image_size))
                 except ImageTooSmallError as error:
-                    raise ImageTooSmallError(f"gans.{generator.name}: {error}") from error
+                    raise ImageTooSmallError(f"gans.{source.name}: {error}") from error
+                sizes.append((image.shape[1], image.shape[0]))
             bar.update(len(batch))
     manifest = pd.DataFrame(
         {
-            "name": [f"{generator.name}/{split}/{row:06d}" for row in range(count)],
-            "source": generator.name,
+            "name": [f"{source.name}/{split}/{row:06d}" for row in range(len(images))],
+            "source": source.name,
             "sha256": [hashlib.sha256(image.tobytes()).hexdigest() for image in images],
             "split": split,
-            "width": native,
-            "height": native,
+            "width": [width for width, _ in sizes],
+            "height": [height for _, height in sizes],
         }
     )
-    return ImageSet(images, manifest)
+    return ImageSet(np.stack(images), manifest)
 
 
 def write_gallery(path: Path, images: np.ndarray) -> None:
@@ -107,18 +87,20 @@ def generate(name: str, params: Params, out: Path, gallery: Path) -> dict[str, A
     """
     if name not in params.gans:
         raise ParamsError(f"gans has no entry {name!r}, expected one of {', '.join(params.gans)}")
-    generator = registry.load(name, params.gans[name])
-    counts = {
+    source = registry.load(name, params.gans[name])
+    wanted = {
         "train": params.generate.n_train,
         "val": params.generate.n_val,
         "test": params.generate.n_test,
     }
     seen: set[str] = set()
+    counts: dict[str, int] = {}
     with atomic_directory(out) as temporary:
         for split in SPLITS:
             fakes = sample_split(
-                generator, split, counts[split], params.image_size, params.seed, params.generate.batch_size
+                source, split, wanted[split], params.image_size, params.seed, params.generate.batch_size
             )
+            counts[split] = len(fakes)
             fakes.write(temporary / split)
             seen.update(fakes.manifest["sha256"])
     write_gallery(gallery, fakes.images)  # of the last split, test

@@ -25,5 +25,6 @@ def computes_in_bf16(device: torch.device) -> bool:
     """Whether ``device`` multiplies bfloat16 in hardware; where it does not, fp32 is many times faster."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    features = torch.cpu.get_capabilities()
+    # Absent before torch 2.10.
+    features: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
     return bool(features.get("amx_bf16") or features.get("avx512_bf16"))

@@ -5,11 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from fakeface.errors import FakefaceError
-from fakeface.gans.loaders import gan_face_generate, mimicry, mmgeneration, pytorch_gan_zoo, zoo
-from fakeface.gans.sampler import Generator
+from fakeface.gans.loaders import (
+    diffusers,
+    folder,
+    gan_face_generate,
+    mimicry,
+    mmgeneration,
+    onnx,
+    pytorch_gan_zoo,
+    torchscript,
+    zoo,
+)
+from fakeface.gans.sampler import Source
 from fakeface.params import GanParams
 
-Loader = Callable[[str, GanParams], Generator]
+Loader = Callable[[str, GanParams], Source]
 
 LOADERS: dict[str, Loader] = {}
 
@@ -29,8 +39,8 @@ def register_loader(name: str, loader: Loader) -> None:
     LOADERS[name] = loader
 
 
-def load(name: str, gan: GanParams) -> Generator:
-    """The generator that ``gans.<name>`` of params.yaml describes, on the CPU.
+def load(name: str, gan: GanParams) -> Source:
+    """What ``gans.<name>`` of params.yaml describes, on the CPU.
 
     Raises:
         LoaderError: if its loader is not available; the message lists those that are.
@@ -48,3 +58,7 @@ register_loader("gan_face_generate", gan_face_generate.load)
 register_loader("mmgeneration", mmgeneration.load)
 register_loader("mimicry", mimicry.load)
 register_loader("pytorch_gan_zoo", pytorch_gan_zoo.load)
+register_loader("torchscript", torchscript.load)
+register_loader("onnx", onnx.load)
+register_loader("folder", folder.load)
+register_loader("diffusers", diffusers.load)

@@ -1,16 +1,21 @@
-"""A loaded generator: latents in, 8-bit photographs out, the same bytes whatever the caller's batch."""
+"""Sources of fakes: a loaded generator, latents in and 8-bit photographs out, or anything that acts alike."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
 from torch import nn
 
+from fakeface.data.splits import Split
 from fakeface.errors import FakefaceError
+from fakeface.gans.latents import draw_latents
 
 # Convolutions may round differently for another batch shape, so every forward has this one.
 SAMPLE_BATCH = 50
-# How far beyond [-1, 1] rounding may carry a network that ends in tanh.
+# How far beyond its range rounding may carry a network that ends in tanh, as a share of half of the range.
 RANGE_SLACK = 1e-3
 
 
@@ -18,23 +23,52 @@ class GeneratorOutputError(FakefaceError, RuntimeError):
     """A generator returned something that is no batch of images."""
 
 
+class Source(Protocol):
+    """Whatever the fakes of one entry of ``gans:`` come from."""
+
+    @property
+    def name(self) -> str:
+        """The entry's name."""
+
+    def batches(self, split: Split, count: int, seed: int, batch_size: int) -> Iterator[np.ndarray]:
+        """At most ``count`` images of ``split``, whatever the ``batch_size``: uint8 (B, H, W, 3), RGB."""
+
+
 class Generator:
     """A pretrained network that maps latents to square RGB images.
 
     Args:
         name: the GAN's name in params.yaml, for messages.
-        network: maps z (B, z_dim) float32 to (B, 3, S, S) in [-1, 1].
+        network: maps z (B, z_dim) float32 to (B, 3, S, S).
         z_dim: length of a latent vector.
+        value_range: the values that stand for black and white.
+        distribution: what latents are drawn from.
     """
 
-    def __init__(self, name: str, network: nn.Module, z_dim: int) -> None:
+    def __init__(
+        self,
+        name: str,
+        network: nn.Module,
+        z_dim: int,
+        value_range: tuple[float, float] = (-1.0, 1.0),
+        distribution: Literal["normal", "uniform"] = "normal",
+    ) -> None:
         self.name = name
         self.z_dim = z_dim
+        self.value_range = value_range
+        self.distribution: Literal["normal", "uniform"] = distribution
         self.network = network.eval().requires_grad_(False)
+
+    def batches(self, split: Split, count: int, seed: int, batch_size: int) -> Iterator[np.ndarray]:
+        """``count`` images of ``split``; ``batch_size`` is rounded up to a multiple of the network's own."""
+        z = draw_latents(self.name, split, count, self.z_dim, seed, self.distribution)
+        step = -(-batch_size // SAMPLE_BATCH) * SAMPLE_BATCH
+        for start in range(0, count, step):
+            yield self.sample(z[start : start + step])
 
     @torch.inference_mode()
     def sample(self, z: np.ndarray) -> np.ndarray:
-        """Images of ``z``; the value v in [-1, 1] becomes ``round(127.5 * (v + 1))``.
+        """Images of ``z``; v in [black, white] becomes ``round(255 * (v - black) / (white - black))``.
 
         Latents go through the network ``SAMPLE_BATCH`` at a time, the last batch padded with zeros, so
         calls that split ``z`` at multiples of that size give the bytes of a single call.
@@ -47,7 +81,7 @@ class Generator:
 
         Raises:
             ValueError: if ``z`` has another shape.
-            GeneratorOutputError: if the network's output has another shape, is not finite or leaves [-1, 1].
+            GeneratorOutputError: if the network's output has another shape, is not finite or out of range.
         """
         if z.ndim != 2 or z.shape[1] != self.z_dim or len(z) == 0:
             raise ValueError(f"{self.name}: latents must be (B, {self.z_dim}) with B >= 1, got {z.shape}")
@@ -60,14 +94,19 @@ class Generator:
 
     def _forward(self, z: torch.Tensor) -> np.ndarray:
         x = self.network(z)
+        if not isinstance(x, torch.Tensor):
+            raise GeneratorOutputError(f"{self.name}: output must be a tensor, got {type(x).__name__}")
         if x.ndim != 4 or x.shape[1] != 3 or x.shape[2] != x.shape[3]:
             raise GeneratorOutputError(f"{self.name}: output must be (B, 3, S, S), got {tuple(x.shape)}")
+        black, white = self.value_range
+        expected = f"[{black:g}, {white:g}]"
         if not bool(torch.isfinite(x).all()):
-            raise GeneratorOutputError(f"{self.name}: output has NaN or infinite pixels, expected [-1, 1]")
+            raise GeneratorOutputError(f"{self.name}: output has NaN or infinite pixels, expected {expected}")
         low, high = float(x.min()), float(x.max())
-        if low < -1 - RANGE_SLACK or high > 1 + RANGE_SLACK:
+        slack = RANGE_SLACK * (white - black) / 2
+        if low < black - slack or high > white + slack:
             raise GeneratorOutputError(
-                f"{self.name}: output must lie in [-1, 1], got [{low:.4g}, {high:.4g}]"
+                f"{self.name}: output must lie in {expected}, got [{low:.4g}, {high:.4g}]"
             )
-        pixels = x.float().add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)
+        pixels = x.float().add(-black).mul(255 / (white - black)).round().clamp(0, 255).to(torch.uint8)
         return pixels.permute(0, 2, 3, 1).contiguous().numpy()

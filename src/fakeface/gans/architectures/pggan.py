@@ -76,6 +76,7 @@ class PGGANGenerator(nn.Module):
     """
 
     upsample = "nearest"
+    linear_output = True
 
     def __init__(
         self,

@@ -103,6 +103,7 @@ class StyleGAN2Generator(nn.Module):
     """
 
     upsample = "bilinear"
+    linear_output = True
 
     def __init__(
         self,

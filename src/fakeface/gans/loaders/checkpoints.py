@@ -1,4 +1,4 @@
-"""What the loaders of public checkpoints share: to get the file, open it, rename its tensors, show images.
+"""What the loaders of public checkpoints share: to get the file, open it, rename its tensors.
 
 Nothing is unpickled but tensors, plain containers and the stand-ins that a loader names.
 """
@@ -18,6 +18,7 @@ from torch import nn
 from fakeface.data.fetch import fetch
 from fakeface.errors import MissingFileError
 from fakeface.gans.loaders.facts import check_facts
+from fakeface.gans.loaders.output import Shown
 from fakeface.gans.sampler import Generator
 from fakeface.gans.weights import WeightsError
 from fakeface.params import GanParams
@@ -154,26 +155,6 @@ def translate(
     return {ours: convert(tensors[name].double()) for name, (ours, convert) in rules.items()}
 
 
-class Shown(nn.Module):
-    """A network whose images are brought to RGB in [-1, 1], as its publisher shows them.
-
-    Values beyond [-1, 1], which networks without a last activation have, are cut off.
-
-    Args:
-        network: maps z to (B, 3, S, S).
-        bgr: the network's first channel is blue.
-    """
-
-    def __init__(self, network: nn.Module, bgr: bool) -> None:
-        super().__init__()
-        self.network, self.bgr = network, bgr
-
-    def forward(self, z: torch.Tensor) -> torch.Tensor:
-        """z (B, z_dim) to (B, 3, S, S) RGB."""
-        x = self.network(z)
-        return (x.flip(1) if self.bgr else x).clamp(-1, 1)
-
-
 def load_public(name: str, gan: GanParams, read_network: NetworkReader, *, bgr: bool) -> Generator:
     """Fetch what ``gan.weights`` names, a card or a checkpoint file, and read the generator in it.
 
@@ -184,4 +165,4 @@ def load_public(name: str, gan: GanParams, read_network: NetworkReader, *, bgr: 
     path = checkpoint_file(name, gan)
     network = read_network(path)
     check_facts(name, gan, path, network)
-    return Generator(name, Shown(network.float(), bgr), cast(int, network.z_dim))
+    return Generator(name, Shown(network.float(), bgr=bgr), cast(int, network.z_dim))

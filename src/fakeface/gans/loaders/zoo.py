@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from typing import cast
 
+from torch import nn
+
 from fakeface.gans.loaders.facts import check_facts
+from fakeface.gans.loaders.output import Shown
 from fakeface.gans.sampler import Generator
 from fakeface.gans.weights import WeightsError, load_generator
 from fakeface.params import GanParams
 from fakeface.wheels import sha256_of
+
+
+def as_source(name: str, network: nn.Module) -> Generator:
+    """A generator of ours, its images cut off at black and white where its last layer is linear."""
+    linear = bool(getattr(network, "linear_output", False))
+    return Generator(name, Shown(network) if linear else network, cast(int, network.z_dim))
 
 
 def load(name: str, gan: GanParams) -> Generator:
@@ -25,4 +34,4 @@ def load(name: str, gan: GanParams) -> Generator:
         if not actual.startswith(gan.sha256):
             raise WeightsError(f"{gan.weights}: sha256 is {actual}, expected {gan.sha256}")
     check_facts(name, gan, gan.weights, network)
-    return Generator(name, network, cast(int, network.z_dim))
+    return as_source(name, network)

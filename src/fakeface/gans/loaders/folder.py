@@ -1,0 +1,97 @@
+"""Ready-made fakes: a folder, zip or tar of pictures of one size, split by their bytes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from fakeface.data.archives import open_archive
+from fakeface.data.decode import CorruptImageError, decode
+from fakeface.data.splits import SPLITS, Split, hash_split
+from fakeface.errors import FakefaceError
+from fakeface.gans.loaders.exported import checked_file
+from fakeface.params import GanParams
+
+# Shares of the pictures. A split takes no more of its share than `generate` asks for.
+VAL_FRACTION = 0.15
+TEST_FRACTION = 0.3
+
+
+class FolderError(FakefaceError, ValueError):
+    """The pictures cannot serve as fakes of one generator; the message names one that is to blame."""
+
+
+class FolderSource:
+    """Pictures of one folder, zip or tar.
+
+    A picture's split and its place in it follow from the SHA-256 of its file, so equal files never straddle
+    splits (they count once), and adding pictures never moves one to another split.
+
+    Args:
+        name: the GAN's name in params.yaml.
+        path: where the pictures lie.
+
+    Raises:
+        ArchiveError: if there is no such thing, or it holds no picture.
+    """
+
+    def __init__(self, name: str, path: Path) -> None:
+        self.name, self.path = name, path
+        with open_archive(path) as archive:
+            members = {hashlib.sha256(content).hexdigest(): member for member, content in archive}
+        self._members: dict[Split, list[str]] = {split: [] for split in SPLITS}
+        for digest in sorted(members):
+            split = hash_split(digest, VAL_FRACTION, TEST_FRACTION)
+            self._members[split].append(members[digest])
+        self._first: tuple[str, tuple[int, int]] | None = None
+
+    def _read(self, member: str, content: bytes) -> np.ndarray:
+        try:
+            image = decode(content)
+        except CorruptImageError as error:
+            raise FolderError(f"gans.{self.name}.weights: {self.path}: {member}: {error}") from error
+        self._first = self._first or (member, image.size)
+        first, size = self._first
+        if image.size != size:
+            raise FolderError(
+                f"gans.{self.name}.weights: {self.path}: pictures of one generator must be of one size, got "
+                f"{first} {size[0]}x{size[1]} and {member} {image.width}x{image.height}"
+            )
+        return np.asarray(image, dtype=np.uint8)
+
+    def batches(self, split: Split, count: int, seed: int, batch_size: int) -> Iterator[np.ndarray]:  # noqa: ARG002
+        """The first ``count`` pictures of ``split``, or all if there are fewer; ``seed`` plays no part.
+
+        Raises:
+            FolderError: if the split has none, one cannot be decoded, or sizes differ.
+        """
+        members = self._members[split][:count]
+        if not members:
+            total = sum(map(len, self._members.values()))
+            raise FolderError(
+                f"gans.{self.name}.weights: {self.path}: none of its {total} pictures falls into split "
+                f"{split} ({TEST_FRACTION:.0%} test, {VAL_FRACTION:.0%} val), expected some dozens at least"
+            )
+        with open_archive(self.path) as archive:
+            for start in range(0, len(members), batch_size):
+                chunk = members[start : start + batch_size]
+                yield np.stack([self._read(member, archive.read(member)) for member in chunk])
+
+
+def load(name: str, gan: GanParams) -> FolderSource:
+    """The pictures of ``gans.<name>``.
+
+    Raises:
+        FolderError: if a checksum is given for a folder, which has none.
+        WeightsError: if an archive's checksum differs.
+        ArchiveError: if there is no such thing, or it holds no picture.
+    """
+    path = Path(gan.weights).expanduser()
+    if gan.sha256 is not None:
+        if path.is_dir():
+            raise FolderError(f"gans.{name}.sha256 is for a zip or tar, but {path} is a folder")
+        checked_file(name, gan)
+    return FolderSource(name, path)
