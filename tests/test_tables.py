@@ -223,7 +223,7 @@ def test_marker_paths_are_relative_to_the_readme(project, monkeypatch):
         ("<!-- table: result -->\n<!-- end table -->", "line 1: argument command: invalid choice: 'result'"),
         (
             "<!-- table: readme README.md -->\n<!-- end table -->",
-            "line 1: a table must be `results` or `compare`",
+            "line 1: a marker must make a table, got `readme`",
         ),
         ("<!-- table: results --help -->\n<!-- end table -->", "line 1: a marker must make a table"),
         ("<!-- table: results\n<!-- end table -->", "line 1: a marker must be one line that ends in -->"),

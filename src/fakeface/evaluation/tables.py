@@ -187,7 +187,7 @@ def _run_marker(line: str, number: int, folder: Path) -> str:
     try:
         arguments = _parser().parse_args(shlex.split(command))
         if arguments.command == "readme":
-            raise TableError("a table must be `results` or `compare`, got `readme`")
+            raise TableError("a marker must make a table, got `readme`")
         return _make(arguments, folder)
     except (TableError, ValueError) as error:
         raise TableError(f"line {number}: {error}") from None
@@ -198,9 +198,71 @@ def _run_marker(line: str, number: int, folder: Path) -> str:
 def _make(arguments: argparse.Namespace, folder: Path) -> str:
     if arguments.command == "results":
         return results_tables(folder / arguments.metrics, arguments.part)
+    if arguments.command == "cards":
+        return cards_table(folder / arguments.folder)
+    if arguments.command == "memorisation":
+        return memorisation_table(folder / arguments.folder)
     return compare_table(
         folder / arguments.first, folder / arguments.second, arguments.names, arguments.protocol
     )
+
+
+def cards_table(folder: Path) -> str:
+    """The generators that were trained here, from their cards ``<gan>.json``, KID rising.
+
+    Args:
+        folder: of weights and cards; cards of other people's generators are left out.
+
+    Raises:
+        TableError: if there is no card, or one lacks a key.
+    """
+    cards = {path: _read(path) for path in sorted(folder.glob("*.json"))}
+    own = [(path, card) for path, card in cards.items() if "recipe" in card]
+    if not own:
+        raise TableError(f"{folder}: no cards of trained generators")
+    lines = []
+    for path, card in sorted(own, key=lambda item: _get(item[1], item[0], "quality", "kid")):
+        recipe, quality = _get(card, path, "recipe"), _get(card, path, "quality")
+        curve = ", ".join(f"{kid:.3f} at {shown // 1000}k" for shown, kid in _get(card, path, "curve"))
+        lines.append(
+            [
+                str(_get(card, path, "gan")),
+                str(_get(recipe, path, "generator", "architecture")),
+                str(_get(recipe, path, "upsampler")),
+                str(_get(recipe, path, "loss")).replace("_", " "),
+                f"{_get(card, path, 'parameters') / 1e6:.2f} M",
+                f"{_get(card, path, 'images_shown') // 1000:,}k",
+                f"{_get(card, path, 'seconds') / 60:.0f} min",
+                *(_number(_get(quality, path, key)) for key in ("kid", "precision", "recall")),
+                curve,
+            ]
+        )
+    header = ["GAN", "architecture", "upsampler", "loss", "parameters", "images shown", "time"]
+    header += ["KID ↓", "precision ↑", "recall ↑", "KID by images shown"]
+    return _table(header, lines)
+
+
+def memorisation_table(folder: Path) -> str:
+    """Distances to the nearest training photograph, from the files of ``fakeface.gans.memorisation``.
+
+    Raises:
+        TableError: if there is no file, or one lacks a key.
+    """
+    lines = []
+    for path in sorted(folder.glob("*.json")):
+        content = _read(path)
+        samples, held_out = (_get(content, path, key) for key in ("samples", "held_out"))
+        lines.append(
+            [str(_get(content, path, "gan"))]
+            + [_number(_get(samples, path, key)) for key in ("min", "median")]
+            + [_number(_get(held_out, path, key)) for key in ("min", "median")]
+            + [_number(_get(content, path, "share_of_pairs_sample_closer"))]
+        )
+    if not lines:
+        raise TableError(f"{folder}: no files")
+    header = ["GAN", "samples: min", "samples: median", "held-out photographs: min"]
+    header += ["held-out photographs: median", "P(sample closer)"]
+    return _table(header, lines)
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -256,6 +318,10 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("second", type=Path, metavar="DIR_B")
     compare.add_argument("--names", nargs=2, default=["before", "after"], metavar=("A", "B"))
     compare.add_argument("--protocol", choices=PROTOCOLS, default="laundered")
+    cards = commands.add_parser("cards", help="the generators trained here")
+    cards.add_argument("folder", type=Path, metavar="DIR")
+    memorisation = commands.add_parser("memorisation", help="distances to the nearest training photograph")
+    memorisation.add_argument("folder", type=Path, metavar="DIR")
     readme = commands.add_parser("readme", help="rewrite the tables of a Markdown file")
     readme.add_argument("path", type=Path, metavar="README")
     readme.add_argument(

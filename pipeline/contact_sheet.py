@@ -1,0 +1,15 @@
+"""Photographs and every GAN's fakes in one picture: python pipeline/contact_sheet.py"""
+
+from pathlib import Path
+
+from fakeface.data.imageset import ImageSet
+from fakeface.errors import one_line_errors
+from fakeface.evaluation.contact_sheet import write_contact_sheet
+from fakeface.params import load_params
+
+if __name__ == "__main__":
+    with one_line_errors():
+        params = load_params()
+        folders = {"photographs": Path("data/real")} | {gan: Path("data/fake") / gan for gan in params.gans}
+        sets = {name: ImageSet.read(folder / "test").images for name, folder in folders.items()}
+        write_contact_sheet(Path("plots/contact_sheet.png"), sets)

@@ -1,0 +1,11 @@
+"""KID of every fake set in one file, for `dvc plots`: python pipeline/quality_chart.py"""
+
+from pathlib import Path
+
+from fakeface.errors import one_line_errors
+from fakeface.params import load_params
+from fakeface.quality.chart import write_chart
+
+if __name__ == "__main__":
+    with one_line_errors():
+        write_chart("plots/quality.json", Path("metrics/quality"), list(load_params().gans))
