@@ -13,11 +13,13 @@ from fakeface.data.imageset import ImageSet
 from fakeface.errors import one_line_errors
 from fakeface.gans.loaders.zoo import as_source
 from fakeface.gans.memorisation import N_SAMPLES, measure_memorisation
+from fakeface.gans.recipes import load_recipe
 from fakeface.gans.weights import load_generator
 
 if __name__ == "__main__":
     with one_line_errors():
         gan = sys.argv[1]
+        load_recipe("params.yaml", gan)  # refuses what this zoo does not train
         source = as_source(gan, load_generator(f"../models/gans/{gan}.safetensors"))
         samples = np.concatenate(list(source.batches("test", N_SAMPLES, seed=0, batch_size=N_SAMPLES)))
         photographs = {split: ImageSet.read(Path("data/real") / split).images for split in ("train", "test")}

@@ -1,4 +1,4 @@
-"""`image_size: 128` from photographs to metrics, with a public architecture; smaller generators are refused."""
+"""`image_size: 128` from photographs to metrics with a public architecture; smaller images are refused."""
 
 from __future__ import annotations
 

@@ -2,6 +2,8 @@
 
     python -m fakeface.evaluation.tables results --metrics metrics
     python -m fakeface.evaluation.tables compare results/initial results/expanded --names initial expanded
+    python -m fakeface.evaluation.tables cards models/gans
+    python -m fakeface.evaluation.tables memorisation zoo/metrics/memorisation
     python -m fakeface.evaluation.tables readme README.md --check
 
 A README holds a table between two lines; the first carries the command, with paths relative to the README:
@@ -21,14 +23,11 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from fakeface.atomic import write_text
+from fakeface.evaluation.generator_tables import cards_table, memorisation_table
+from fakeface.evaluation.markdown import MISSING, TableError, get, markdown_table, number, read_json
 
 PROTOCOLS = ("laundered", "mild", "clean")
 BEGIN, END = "<!-- table:", "<!-- end table -->"
-MISSING = "–"
-
-
-class TableError(Exception):
-    """A table cannot be made; the message says why in one line."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -71,7 +70,7 @@ def compare_table(first: Path, second: Path, names: Sequence[str], protocol: str
     folders = [folder / "metrics" if (folder / "metrics").is_dir() else folder for folder in (first, second)]
     runs = [_evaluation(folder) for folder in folders]
     blocks = [
-        _get(run, folder, protocol, "per_gan") | {"**all**": _get(run, folder, protocol, "overall")}
+        get(run, folder, protocol, "per_gan") | {"**all**": get(run, folder, protocol, "overall")}
         for run, folder in zip(runs, folders, strict=True)
     ]
     header = ["GAN", *(f"trained on it: {name}" for name in names)]
@@ -84,17 +83,17 @@ def compare_table(first: Path, second: Path, names: Sequence[str], protocol: str
             trained = "" if gan == "**all**" else "no" if gan in run["held_out"] else "yes"
             row.append(trained if gan in block else MISSING)
         for metric in ("precision", "recall", "auroc"):
-            row += [_number(block.get(gan, {}).get(metric)) for block in blocks]
+            row += [number(block.get(gan, {}).get(metric)) for block in blocks]
         rows.append(row)
     first_block = blocks[0]["**all**"]
     counts = f"{first_block.get('n_real')} photographs and {first_block.get('n_fake')} fakes in the test set"
-    return f"{_table(header, rows)}\n\nProtocol `{protocol}`; {counts} of {names[0]}."
+    return f"{markdown_table(header, rows)}\n\nProtocol `{protocol}`; {counts} of {names[0]}."
 
 
 def _detection_table(evaluation: dict[str, Any], metrics: Path) -> str:
     path = metrics / "evaluation.json"
     held_out = evaluation["held_out"]
-    gans = list(_get(evaluation, path, PROTOCOLS[0], "per_gan"))
+    gans = list(get(evaluation, path, PROTOCOLS[0], "per_gan"))
     rows: list[tuple[str, str, tuple[str, ...]]]
     rows = [(gan, "seen", ("per_gan", gan)) for gan in gans if gan not in held_out]
     rows += [(gan, "**unseen**", ("per_gan", gan)) for gan in gans if gan in held_out]
@@ -109,39 +108,39 @@ def _detection_table(evaluation: dict[str, Any], metrics: Path) -> str:
         line = [label, role]
         for protocol in PROTOCOLS:
             auroc, precision, recall = (
-                _get(evaluation, path, protocol, *keys, name) for name in ("auroc", "precision", "recall")
+                get(evaluation, path, protocol, *keys, name) for name in ("auroc", "precision", "recall")
             )
-            interval = _get(evaluation, path, protocol, *keys).get("auroc_ci95")
-            line += [_number(auroc, interval), _number(precision), _number(recall)]
+            interval = get(evaluation, path, protocol, *keys).get("auroc_ci95")
+            line += [number(auroc, interval), number(precision), number(recall)]
         lines.append(line)
-    overall = _get(evaluation, path, PROTOCOLS[0], "overall")
+    overall = get(evaluation, path, PROTOCOLS[0], "overall")
     caption = (
         f"Every row: the same {overall['n_real']} test photographs against that row's fakes "
         f"({overall['n_fake']} in all). Precision and recall are those of fakes at the frozen threshold "
         f"{evaluation['threshold']:.3f}; precision depends on how many photographs there are for each fake."
     )
-    return f"{_table(header, lines)}\n\n{caption}"
+    return f"{markdown_table(header, lines)}\n\n{caption}"
 
 
 def _quality_table(evaluation: dict[str, Any], metrics: Path) -> str:
     lines, captions = [], {}
-    for gan in _get(evaluation, metrics, PROTOCOLS[0], "per_gan"):
+    for gan in get(evaluation, metrics, PROTOCOLS[0], "per_gan"):
         path = metrics / "quality" / f"{gan}.json"
-        quality = _read(path)
-        extractor = _get(quality, path, "extractor")
+        quality = read_json(path)
+        extractor = get(quality, path, "extractor")
         short = extractor.replace("-", "_")
         standard = "fid" in quality
-        distance = _get(quality, path, "fid" if standard else f"fd_{short}")
-        score = _get(quality, path, "inception_score" if standard else f"is_{short}")
+        distance = get(quality, path, "fid" if standard else f"fd_{short}")
+        score = get(quality, path, "inception_score" if standard else f"is_{short}")
         captions[extractor] = (
-            f"{_get(quality, path, 'n_fake')} fakes against {_get(quality, path, 'n_real')} training "
+            f"{get(quality, path, 'n_fake')} fakes against {get(quality, path, 'n_real')} training "
             f"photographs, features of {extractor}."
         )
-        line = [gan, f"{_get(quality, path, 'kid'):.4f}", f"{distance:.2f}", f"{score:.2f}"]
-        lines.append(line + [_number(_get(quality, path, name)) for name in ("precision", "recall")])
+        line = [gan, f"{get(quality, path, 'kid'):.4f}", f"{distance:.2f}", f"{score:.2f}"]
+        lines.append(line + [number(get(quality, path, name)) for name in ("precision", "recall")])
     names = ("FID", "Inception Score") if set(captions) == {"inception-v3-compat"} else ("FD", "IS")
     header = ["GAN", "KID ↓", f"{names[0]} ↓", f"{names[1]} ↑", "precision ↑", "recall ↑"]
-    return f"{_table(header, lines)}\n\n{' '.join(captions.values())}"
+    return f"{markdown_table(header, lines)}\n\n{' '.join(captions.values())}"
 
 
 def update_readme(text: str, folder: Path) -> str:
@@ -207,102 +206,12 @@ def _make(arguments: argparse.Namespace, folder: Path) -> str:
     )
 
 
-def cards_table(folder: Path) -> str:
-    """The generators that were trained here, from their cards ``<gan>.json``, KID rising.
-
-    Args:
-        folder: of weights and cards; cards of other people's generators are left out.
-
-    Raises:
-        TableError: if there is no card, or one lacks a key.
-    """
-    cards = {path: _read(path) for path in sorted(folder.glob("*.json"))}
-    own = [(path, card) for path, card in cards.items() if "recipe" in card]
-    if not own:
-        raise TableError(f"{folder}: no cards of trained generators")
-    lines = []
-    for path, card in sorted(own, key=lambda item: _get(item[1], item[0], "quality", "kid")):
-        recipe, quality = _get(card, path, "recipe"), _get(card, path, "quality")
-        curve = ", ".join(f"{kid:.3f} at {shown // 1000}k" for shown, kid in _get(card, path, "curve"))
-        lines.append(
-            [
-                str(_get(card, path, "gan")),
-                str(_get(recipe, path, "generator", "architecture")),
-                str(_get(recipe, path, "upsampler")),
-                str(_get(recipe, path, "loss")).replace("_", " "),
-                f"{_get(card, path, 'parameters') / 1e6:.2f} M",
-                f"{_get(card, path, 'images_shown') // 1000:,}k",
-                f"{_get(card, path, 'seconds') / 60:.0f} min",
-                *(_number(_get(quality, path, key)) for key in ("kid", "precision", "recall")),
-                curve,
-            ]
-        )
-    header = ["GAN", "architecture", "upsampler", "loss", "parameters", "images shown", "time"]
-    header += ["KID ↓", "precision ↑", "recall ↑", "KID by images shown"]
-    return _table(header, lines)
-
-
-def memorisation_table(folder: Path) -> str:
-    """Distances to the nearest training photograph, from the files of ``fakeface.gans.memorisation``.
-
-    Raises:
-        TableError: if there is no file, or one lacks a key.
-    """
-    lines = []
-    for path in sorted(folder.glob("*.json")):
-        content = _read(path)
-        samples, held_out = (_get(content, path, key) for key in ("samples", "held_out"))
-        lines.append(
-            [str(_get(content, path, "gan"))]
-            + [_number(_get(samples, path, key)) for key in ("min", "median")]
-            + [_number(_get(held_out, path, key)) for key in ("min", "median")]
-            + [_number(_get(content, path, "share_of_pairs_sample_closer"))]
-        )
-    if not lines:
-        raise TableError(f"{folder}: no files")
-    header = ["GAN", "samples: min", "samples: median", "held-out photographs: min"]
-    header += ["held-out photographs: median", "P(sample closer)"]
-    return _table(header, lines)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise TableError(f"{path}: no such metrics file") from None
-    except ValueError as error:
-        raise TableError(f"{path}: not readable as JSON: {error}") from None
-    if not isinstance(content, dict):
-        raise TableError(f"{path}: a metrics file must be a JSON object, got {type(content).__name__}")
-    return content
-
-
 def _evaluation(metrics: Path) -> dict[str, Any]:
     path = metrics / "evaluation.json"
-    evaluation = _read(path)
+    evaluation = read_json(path)
     for key in ("threshold", "held_out", *PROTOCOLS):
-        _get(evaluation, path, key)
+        get(evaluation, path, key)
     return evaluation
-
-
-def _get(content: dict[str, Any], origin: Path, *keys: str) -> Any:
-    value: Any = content
-    for index, key in enumerate(keys):
-        if not isinstance(value, dict) or key not in value:
-            raise TableError(f"{origin}: key {'.'.join(keys[: index + 1])} is missing")
-        value = value[key]
-    return value
-
-
-def _number(value: float | None, interval: Sequence[float] | None = None) -> str:
-    if value is None:
-        return MISSING
-    return f"{value:.3f}" + (f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else "")
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    alignment = [":--", *["--:"] * (len(header) - 1)]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in [header, alignment, *rows])
 
 
 def _parser() -> argparse.ArgumentParser:
