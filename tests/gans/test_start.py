@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from gans.test_train import RECIPE
 
 from fakeface.errors import MissingFileError
 from fakeface.gans.recipes import Recipe
 from fakeface.gans.start import StartError, discriminator_file, read_start
 from fakeface.gans.train import main
 from fakeface.wheels import sha256_of
+from gans.test_train import RECIPE
 
 
 @pytest.fixture

@@ -15,10 +15,9 @@ A README holds a table between two lines; the first carries the command, with pa
 from __future__ import annotations
 
 import argparse
-import json
 import shlex
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -156,15 +155,15 @@ def update_readme(text: str, folder: Path) -> str:
     result: list[str] = []
     lines = iter(enumerate(text.split("\n"), start=1))
     n_tables = 0
-    for number, line in lines:
+    for at, line in lines:
         result.append(line)
         # Only at the start of a line: an indented or quoted marker is an example.
         if line.startswith(BEGIN):
-            _skip_to_end(lines, number)
-            result += ["", _run_marker(line, number, folder), "", END]
+            _skip_to_end(lines, at)
+            result += ["", _run_marker(line, at, folder), "", END]
             n_tables += 1
         elif line.startswith(END):
-            raise TableError(f"line {number}: {END} without a {BEGIN} ... --> above it")
+            raise TableError(f"line {at}: {END} without a {BEGIN} ... --> above it")
     if not n_tables:
         raise TableError(f"no line starts with {BEGIN!r}")
     return "\n".join(result)
@@ -179,9 +178,9 @@ def _skip_to_end(lines: Iterator[tuple[int, str]], begin: int) -> None:
     raise TableError(f"line {begin}: the table is never closed with {END}")
 
 
-def _run_marker(line: str, number: int, folder: Path) -> str:
+def _run_marker(line: str, at: int, folder: Path) -> str:
     if not line.rstrip().endswith("-->"):
-        raise TableError(f"line {number}: a marker must be one line that ends in -->, got {line!r}")
+        raise TableError(f"line {at}: a marker must be one line that ends in -->, got {line!r}")
     command = line.rstrip()[len(BEGIN) : -len("-->")]
     try:
         arguments = _parser().parse_args(shlex.split(command))
@@ -189,9 +188,9 @@ def _run_marker(line: str, number: int, folder: Path) -> str:
             raise TableError("a marker must make a table, got `readme`")
         return _make(arguments, folder)
     except (TableError, ValueError) as error:
-        raise TableError(f"line {number}: {error}") from None
+        raise TableError(f"line {at}: {error}") from None
     except SystemExit:
-        raise TableError(f"line {number}: a marker must make a table, got {command.strip()!r}") from None
+        raise TableError(f"line {at}: a marker must make a table, got {command.strip()!r}") from None
 
 
 def _make(arguments: argparse.Namespace, folder: Path) -> str:
