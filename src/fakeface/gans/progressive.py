@@ -30,6 +30,13 @@ def growth_at(images_shown: int, phase_images: int, last_level: int) -> Growth:
     return Growth(level, offset / phase_images if phase % 2 == 1 else 1.0)
 
 
+class _Growing(nn.Module):
+    """What the networks of a progressively growing GAN have beyond others."""
+
+    level: int
+    alpha: float
+
+
 def set_growth(network: nn.Module, growth: Growth) -> None:
     """Set how much of ``network`` is used.
 
@@ -38,13 +45,8 @@ def set_growth(network: nn.Module, growth: Growth) -> None:
     """
     if not hasattr(network, "level"):
         raise ValueError(f"{type(network).__name__} cannot grow, recipes with growth need pggan networks")
-    growing = cast("_Growing", network)
+    growing = cast(_Growing, network)
     growing.level, growing.alpha = growth.level, growth.alpha
-
-
-class _Growing(nn.Module):
-    level: int
-    alpha: float
 
 
 def shrink(real: torch.Tensor, growth: Growth) -> torch.Tensor:
