@@ -36,20 +36,21 @@ def sample_split(
     Raises:
         ImageTooSmallError: if the source's images are smaller than ``image_size``.
     """
-    images: list[np.ndarray] = []
+    images = np.empty((count, image_size, image_size, 3), dtype=np.uint8)
     sizes: list[tuple[int, int]] = []
     with tqdm(total=count, desc=f"{source.name} {split}", unit="img", disable=None) as bar:
         for batch in source.batches(split, count, seed, batch_size):
             for image in batch:
                 try:
-                    images.append(preprocess(Image.fromarray(image), image_size))
+                    images[len(sizes)] = preprocess(Image.fromarray(image), image_size)
                 except ImageTooSmallError as error:
                     raise ImageTooSmallError(f"gans.{source.name}: {error}") from error
                 sizes.append((image.shape[1], image.shape[0]))
             bar.update(len(batch))
+    images = images[: len(sizes)]
     manifest = pd.DataFrame(
         {
-            "name": [f"{source.name}/{split}/{row:06d}" for row in range(len(images))],
+            "name": [f"{source.name}/{split}/{row:06d}" for row in range(len(sizes))],
             "source": source.name,
             "sha256": [hashlib.sha256(image.tobytes()).hexdigest() for image in images],
             "split": split,
@@ -57,7 +58,7 @@ def sample_split(
             "height": [height for _, height in sizes],
         }
     )
-    return ImageSet(np.stack(images), manifest)
+    return ImageSet(images, manifest)
 
 
 def write_gallery(path: Path, images: np.ndarray) -> None:

@@ -53,7 +53,12 @@ def _read_card(path: Path) -> dict[str, Any]:
     return card
 
 
-def _check(path: Path, prefix: str | None) -> None:
+def check_sha256(path: Path, prefix: str | None) -> None:
+    """Hold a file against the beginning of its checksum, if there is one to hold it against.
+
+    Raises:
+        WeightsError: if they differ.
+    """
     if prefix is not None and not (actual := sha256_of(path)).startswith(prefix.lower()):
         raise WeightsError(f"{path}: sha256 is {actual}, expected one that begins with {prefix}")
 
@@ -75,7 +80,7 @@ def checkpoint_file(name: str, gan: GanParams) -> Path:
     if not path.is_file():
         raise MissingFileError(f"gans.{name}.weights: {path}: no such file")
     if path.suffix != ".json":
-        _check(path, gan.sha256)
+        check_sha256(path, gan.sha256)
         return path
     card = _read_card(path)
     url, prefix = str(card["url"]), gan.sha256 or card["sha256_prefix"]
@@ -83,7 +88,7 @@ def checkpoint_file(name: str, gan: GanParams) -> Path:
         local = Path(url).expanduser()
         if not local.is_file():
             raise MissingFileError(f"{path}: url: {local}: no such file")
-        _check(local, prefix)
+        check_sha256(local, prefix)
         return local
     folder = default_cache_dir() / "checkpoints" / path.stem
     file = fetch(url, folder / card["file"], sha256_prefix=prefix)

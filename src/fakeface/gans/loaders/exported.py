@@ -9,11 +9,11 @@ import torch
 from torch import nn
 
 from fakeface.errors import FakefaceError, MissingFileError
+from fakeface.gans.loaders.checkpoints import check_sha256
 from fakeface.gans.loaders.output import Shown
 from fakeface.gans.sampler import Generator
 from fakeface.gans.weights import WeightsError
 from fakeface.params import GanParams
-from fakeface.wheels import sha256_of
 
 
 class MissingExtraError(FakefaceError, ImportError):
@@ -30,8 +30,7 @@ def checked_file(name: str, gan: GanParams) -> Path:
     path = Path(gan.weights).expanduser()
     if not path.is_file():
         raise MissingFileError(f"gans.{name}.weights: {path}: no such file")
-    if gan.sha256 is not None and not (actual := sha256_of(path)).startswith(gan.sha256):
-        raise WeightsError(f"{path}: sha256 is {actual}, expected one that begins with {gan.sha256}")
+    check_sha256(path, gan.sha256)
     return path
 
 
