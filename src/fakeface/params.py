@@ -179,21 +179,29 @@ class QualityParams(_Section):
 class CffnParams(_Section):
     """The common fake feature network and its pairwise training."""
 
-    variant: Literal["paper"] = "paper"
+    variant: Literal["paper", "residual"]
     feature_levels: tuple[Literal[1, 2, 3, 4], ...]
     unit_norm: bool
+    loss: Literal["contrastive", "supervised_contrastive", "triplet", "cross_entropy"]
+    temperature: PositiveFloat
     pairing: Literal["batch", "sampled"]
     epochs: PositiveInt
     steps_per_epoch: PositiveInt | None = None
     batch_size: Annotated[int, Field(ge=4, multiple_of=2)]
     lr: PositiveFloat
-    augmentation: ProtocolName
+    augmentation: ProtocolName | Literal["all"]
 
     @model_validator(mode="after")
     def _levels(self) -> CffnParams:
         levels = self.feature_levels
         if not levels or list(levels) != sorted(set(levels)):
             raise ValueError(f"feature_levels must be ascending and distinct, got {list(levels)}")
+        return self
+
+    @model_validator(mode="after")
+    def _sampled_pairs_are_the_papers(self) -> CffnParams:
+        if self.pairing == "sampled" and self.loss != "contrastive":
+            raise ValueError(f"pairing 'sampled' goes with loss 'contrastive', got loss {self.loss!r}")
         return self
 
 
@@ -213,6 +221,20 @@ class EvaluateParams(_Section):
     bootstrap: Annotated[int, Field(ge=0)]
     batch_size: PositiveInt
     embedding_points: PositiveInt
+
+
+class LeaveOneOutParams(_Section):
+    """Folds in which one GAN, or all GANs of one upsampler, are never trained on.
+
+    Attributes:
+        seeds: trainings a fold, with the seeds ``seed``, ``seed + 1``, ...
+        cffn_epochs: of each training; null for ``cffn.epochs``.
+        never_train: GANs that train in no fold, because they are of another domain.
+    """
+
+    seeds: PositiveInt
+    cffn_epochs: PositiveInt | None
+    never_train: list[str]
 
 
 class RegressionRule(_Section):
@@ -239,6 +261,7 @@ class Params(_Section):
     cffn: CffnParams
     cn: CnParams
     evaluate: EvaluateParams
+    leave_one_out: LeaveOneOutParams
     regression: dict[str, RegressionRule]
 
     @model_validator(mode="after")
@@ -252,10 +275,25 @@ class Params(_Section):
             raise ValueError("held_out must leave at least one GAN to train on, got all of them")
         return self
 
+    @model_validator(mode="after")
+    def _never_train_exist(self) -> Params:
+        unknown = [name for name in self.leave_one_out.never_train if name not in self.gans]
+        if unknown:
+            known = ", ".join(self.gans)
+            raise ValueError(f"leave_one_out.never_train must name entries of gans ({known}), got {unknown}")
+        return self
+
     @property
     def training_gans(self) -> list[str]:
         """Names of the GANs that training, validation and the threshold may see, in file order."""
         return [name for name in self.gans if name not in self.held_out]
+
+    @property
+    def augmentation(self) -> list[ProtocolParams]:
+        """The chains of which each training image draws one."""
+        named = self.cffn.augmentation
+        names = get_args(ProtocolName) if named == "all" else (named,)
+        return [getattr(self.protocols, name) for name in names]
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):

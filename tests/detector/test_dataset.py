@@ -33,10 +33,10 @@ def test_laundering_depends_on_the_row_not_on_its_company(
 ) -> None:
     data = load_split(*image_sets, ["dcgan"], "val")
     chain = tiny_params.protocols.laundered
-    together = data.laundered(np.arange(20), chain, [0, 1])
-    alone = data.laundered(np.array([13]), chain, [0, 1])
+    together = data.laundered(np.arange(20), [chain], [0, 1])
+    alone = data.laundered(np.array([13]), [chain], [0, 1])
     np.testing.assert_array_equal(together[13], alone[0])
-    assert (data.laundered(np.array([13]), chain, [0, 2]) != alone).any()
+    assert (data.laundered(np.array([13]), [chain], [0, 2]) != alone).any()
 
 
 @pytest.mark.parametrize(

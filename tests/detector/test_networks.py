@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 
 from fakeface.detector.cffn import CFFN
 from fakeface.detector.cn import ClassificationNetwork
+from fakeface.detector.features import FeatureNetwork
+from fakeface.detector.residual_cffn import high_pass
+from fakeface.detector.variants import VARIANTS, build_cffn
 from fakeface.detector.weights import DetectorWeightsError, load_cffn, load_cn, save_cffn, save_cn
+
+every_variant = pytest.mark.parametrize("variant", list(VARIANTS))
 
 
 def test_channels_and_sides_follow_table_1() -> None:
@@ -26,54 +33,88 @@ def test_channels_and_sides_follow_table_1() -> None:
     assert x.shape == (2, 126, 2, 2)
 
 
+@every_variant
 @pytest.mark.parametrize(
     ("levels", "dim"), [((2, 3, 4), 384), ((1, 2, 3), 384), ((4,), 128), ((1, 2, 3, 4), 512)]
 )
-def test_the_embedding_joins_128_numbers_a_level(levels: tuple[int, ...], dim: int) -> None:
-    network = CFFN(levels)
+def test_the_embedding_joins_128_numbers_a_level(variant: str, levels: tuple[int, ...], dim: int) -> None:
+    network = build_cffn(variant, levels, unit_norm=False)
     x = torch.randn(3, 3, 64, 64)
     assert network(x).shape == (3, dim)
-    joint = CFFN.joint_map(network.level_maps(x))
+    joint = FeatureNetwork.joint_map(network.level_maps(x))
     assert joint.shape[:2] == (3, dim)
     logits = ClassificationNetwork(dim)(joint)
     assert logits.shape == (3, 2)
 
 
-def test_the_joint_map_pools_to_the_embedding() -> None:
-    network = CFFN().eval()
+@every_variant
+def test_the_joint_map_pools_to_the_embedding(variant: str) -> None:
+    network = build_cffn(variant, (2, 3, 4), unit_norm=False).eval()
     maps = network.level_maps(torch.randn(2, 3, 64, 64))
-    torch.testing.assert_close(CFFN.joint_map(maps).mean(dim=(2, 3)), network.embed_maps(maps))
+    assert maps[-1].shape == (2, 128, 2, 2)
+    torch.testing.assert_close(FeatureNetwork.joint_map(maps).mean(dim=(2, 3)), network.embed_maps(maps))
 
 
-def test_unit_norm() -> None:
-    lengths = CFFN(unit_norm=True)(torch.randn(4, 3, 64, 64)).norm(dim=1)
+@every_variant
+def test_unit_norm(variant: str) -> None:
+    lengths = build_cffn(variant, (2, 3, 4), unit_norm=True)(torch.randn(4, 3, 64, 64)).norm(dim=1)
     torch.testing.assert_close(lengths, torch.ones(4))
 
 
+@every_variant
 @pytest.mark.parametrize("levels", [(2, 3, 4), (4,), (1, 2, 3, 4)])
-def test_embeddings_begin_within_reach_of_the_margin(levels: tuple[int, ...]) -> None:
+def test_embeddings_begin_within_reach_of_the_margin(variant: str, levels: tuple[int, ...]) -> None:
     """From far outside the margin the loss only contracts, and stays at the constant distance margin / 2."""
     torch.manual_seed(0)
-    distances = torch.pdist(CFFN(levels)(torch.randn(16, 3, 64, 64)).detach())
+    network = build_cffn(variant, levels, unit_norm=False)
+    distances = torch.pdist(network(torch.randn(16, 3, 64, 64)).detach())
     assert 0.01 < float(distances.mean()) < 0.5
 
 
-def test_larger_images_are_accepted() -> None:
-    assert CFFN()(torch.randn(2, 3, 128, 128)).shape == (2, 384)
+@every_variant
+def test_larger_images_are_accepted(variant: str) -> None:
+    assert build_cffn(variant, (2, 3, 4), unit_norm=False)(torch.randn(2, 3, 128, 128)).shape == (2, 384)
 
 
-def test_weights_round_trip(tmp_path: Path) -> None:
+@every_variant
+def test_weights_round_trip(variant: str, tmp_path: Path) -> None:
     torch.manual_seed(0)
-    cffn, cn = CFFN((1, 3, 4), unit_norm=True).eval(), ClassificationNetwork(384).eval()
+    cffn, cn = build_cffn(variant, (1, 3, 4), unit_norm=True).eval(), ClassificationNetwork(384).eval()
     save_cffn(tmp_path / "cffn.safetensors", cffn, 64)
     save_cn(tmp_path / "cn.safetensors", cn, 0.123456789)
     x = torch.randn(2, 3, 64, 64)
     loaded, image_size = load_cffn(tmp_path / "cffn.safetensors")
     loaded_cn, threshold = load_cn(tmp_path / "cn.safetensors")
     assert (image_size, threshold) == (64, 0.123456789)
+    assert type(loaded) is type(cffn)
     maps = cffn.level_maps(x)
     torch.testing.assert_close(loaded(x), cffn(x), rtol=0, atol=0)
-    torch.testing.assert_close(loaded_cn(CFFN.joint_map(maps)), cn(CFFN.joint_map(maps)), rtol=0, atol=0)
+    joint = FeatureNetwork.joint_map(maps)
+    torch.testing.assert_close(loaded_cn(joint), cn(joint), rtol=0, atol=0)
+
+
+def test_an_unknown_variant_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="variant must be one of paper, residual, got 'wide'"):
+        build_cffn("wide", (4,), unit_norm=False)
+    cffn = CFFN((4,))
+    cffn.variant = "wide"
+    save_cffn(tmp_path / "cffn.safetensors", cffn, 64)
+    with pytest.raises(DetectorWeightsError, match="variant must be one of paper, residual, got 'wide'"):
+        load_cffn(tmp_path / "cffn.safetensors")
+
+
+def test_the_high_pass_against_an_independent_computation() -> None:
+    x = torch.randn(2, 3, 9, 8, dtype=torch.float64)
+    expected = 4 * (x.numpy() - ndimage.uniform_filter(x.numpy(), size=(1, 1, 3, 3), mode="mirror"))
+    np.testing.assert_allclose(high_pass(x).numpy(), expected, atol=1e-12)
+
+
+def test_the_residual_variant_does_not_see_colour_or_brightness() -> None:
+    torch.manual_seed(0)
+    network = build_cffn("residual", (1, 2, 3, 4), unit_norm=False).eval()
+    x = torch.randn(2, 3, 64, 64)
+    tint = torch.tensor([0.3, -0.2, 0.1]).view(1, 3, 1, 1)
+    torch.testing.assert_close(network(x + tint), network(x), rtol=1e-4, atol=1e-5)
 
 
 def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:

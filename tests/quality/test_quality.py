@@ -22,6 +22,7 @@ from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY
 from fakeface import __version__
 from fakeface.data.imageset import ImageSet
 from fakeface.data.preprocess import preprocess
+from fakeface.errors import MissingFileError
 from fakeface.params import Params
 from fakeface.quality import inception, lite0
 from fakeface.quality.compare import compare, metric_names
@@ -350,7 +351,7 @@ def test_inception_without_weights_says_what_to_do(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["efficientnet-lite0", "inception-v3-compat"])
 def test_files_that_hold_no_weights(name: str, tmp_path: Path) -> None:
     path = tmp_path / "weights.pth"
-    with pytest.raises(FileNotFoundError, match=r"weights\.pth"):
+    with pytest.raises(MissingFileError, match=r"quality\.weights: .*weights\.pth: no such file"):
         open_extractor(name, path, CPU)
     path.write_bytes(b"no weights")
     with pytest.raises(ExtractorWeightsError, match=r"weights\.pth: not a file of PyTorch weights"):

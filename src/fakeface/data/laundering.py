@@ -1,13 +1,15 @@
 """Laundering: what happens to a picture between its making and its being judged.
 
 One chain for both classes and for every use (augmentation in training, condition in the test):
-a rescaling round trip with some probability, then JPEG. Each image's draw comes from its own seed,
-so results depend neither on the batch size nor on the number of threads.
+a rescaling round trip with some probability, then JPEG. Of several chains each image draws one. Each
+image's draws come from its own seed, so results depend neither on the batch size nor on the number of
+threads.
 """
 
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -25,18 +27,21 @@ def is_identity(protocol: ProtocolParams) -> bool:
     return not rescales and protocol.jpeg_quality is None
 
 
-def launder_one(image: np.ndarray, protocol: ProtocolParams, rng: np.random.Generator) -> np.ndarray:
-    """One image through the chain.
+def launder_one(
+    image: np.ndarray, protocols: Sequence[ProtocolParams], rng: np.random.Generator
+) -> np.ndarray:
+    """One image through one of the chains.
 
     Args:
         image: uint8 (H, W, 3).
-        protocol: the chain.
-        rng: source of the draws; always advanced by the same three numbers.
+        protocols: the chains, all equally likely.
+        rng: source of the draws; always advanced by the same four numbers.
 
     Returns:
         uint8 (H, W, 3).
     """
-    chance, scale, quality = rng.random(3)
+    chance, scale, quality, choice = rng.random(4)
+    protocol = protocols[int(choice * len(protocols))]
     if is_identity(protocol):
         return image
     picture = Image.fromarray(np.ascontiguousarray(image))
@@ -54,12 +59,12 @@ def launder_one(image: np.ndarray, protocol: ProtocolParams, rng: np.random.Gene
     return np.asarray(picture, dtype=np.uint8)
 
 
-def launder(images: np.ndarray, protocol: ProtocolParams, seeds: np.ndarray) -> np.ndarray:
-    """A batch through the chain, image ``i`` with seed ``seeds[i]``.
+def launder(images: np.ndarray, protocols: Sequence[ProtocolParams], seeds: np.ndarray) -> np.ndarray:
+    """A batch through the chains, image ``i`` with seed ``seeds[i]``.
 
     Args:
         images: uint8 (B, H, W, 3).
-        protocol: the chain.
+        protocols: the chains; each image draws one of them.
         seeds: (B,) or (B, K) non-negative integers.
 
     Returns:
@@ -68,13 +73,13 @@ def launder(images: np.ndarray, protocol: ProtocolParams, seeds: np.ndarray) -> 
     if len(images) != len(seeds):
         raise ValueError(f"{len(images)} images but {len(seeds)} seeds")
     result = np.array(images, copy=True)
-    if is_identity(protocol):
+    if all(is_identity(protocol) for protocol in protocols):
         return result
 
     def chunk(start: int) -> None:
         for row in range(start, min(start + _CHUNK, len(images))):
             rng = np.random.default_rng(np.asarray(seeds[row]).tolist())
-            result[row] = launder_one(images[row], protocol, rng)
+            result[row] = launder_one(images[row], protocols, rng)
 
     list(_POOL.map(chunk, range(0, len(images), _CHUNK)))
     return result

@@ -10,17 +10,16 @@ over the picture and joined to one vector.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import nn
+
+from fakeface.detector.features import LEVEL_CHANNELS, FeatureNetwork
 
 BLOCK_LAYERS = (2, 3, 4, 2)
 GROWTH = 24
 STEM_CHANNELS = 48
-LEVEL_CHANNELS = 128
 
 
 def _norm_relu_conv(c_in: int, c_out: int, kernel: int) -> nn.Sequential:
@@ -46,19 +45,13 @@ class DenseBlock(nn.Module):
         return x
 
 
-class CFFN(nn.Module):
-    """Images to embeddings whose distances say whether two pictures are of one kind.
+class CFFN(FeatureNetwork):
+    """The paper's network; its levels are the four dense blocks."""
 
-    Args:
-        feature_levels: which dense blocks (1-4, ascending) feed the embedding.
-        unit_norm: divide each embedding by its length, so that distances lie in [0, 2].
-    """
+    variant = "paper"
 
     def __init__(self, feature_levels: Sequence[int] = (2, 3, 4), unit_norm: bool = False) -> None:
-        super().__init__()
-        self.feature_levels = tuple(feature_levels)
-        self.unit_norm = unit_norm
-        self.feature_dim = LEVEL_CHANNELS * len(self.feature_levels)
+        super().__init__(feature_levels, unit_norm)
         self.stem = nn.Conv2d(3, STEM_CHANNELS, 7, stride=4, padding=3, bias=False)
         blocks, transitions, heads = [], [], {}
         channels = STEM_CHANNELS
@@ -75,16 +68,7 @@ class CFFN(nn.Module):
         self.blocks = nn.ModuleList(blocks)
         self.transitions = nn.ModuleList(transitions)
         self.heads = nn.ModuleDict(heads)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-        # Embeddings that begin many margins apart leave the hinge idle: nothing pushes reals from fakes,
-        # every pair contracts to distance margin / 2, and training stays there, at a loss of margin^2 / 8.
-        # So each joined number begins with a variance of about 1 / feature_dim.
-        with torch.no_grad():
-            for module in self.heads.modules():
-                if isinstance(module, nn.Conv2d):
-                    module.weight.div_(math.sqrt(self.feature_dim))
+        self._initialise(self.heads)
 
     def level_maps(self, x: torch.Tensor) -> list[torch.Tensor]:
         """(B, 3, S, S) in [-1, 1] to one (B, 128, s, s) map a feature level, finest first."""
@@ -97,22 +81,3 @@ class CFFN(nn.Module):
             if level <= len(self.transitions):
                 x = self.transitions[level - 1](x)
         return maps
-
-    def embed_maps(self, maps: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Level maps to embeddings (B, feature_dim): pooled over the picture and joined."""
-        embedding = torch.cat([level.mean(dim=(2, 3)) for level in maps], dim=1)
-        return F.normalize(embedding, dim=1) if self.unit_norm else embedding
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(B, 3, S, S) in [-1, 1] to embeddings (B, feature_dim)."""
-        return self.embed_maps(self.level_maps(x))
-
-    @staticmethod
-    def joint_map(maps: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Level maps averaged to the coarsest level's side and joined: (B, feature_dim, s, s).
-
-        This is what the classification network reads: the same 128 numbers a level as the
-        embedding, but with their position.
-        """
-        side = (maps[-1].shape[-2], maps[-1].shape[-1])
-        return torch.cat([F.adaptive_avg_pool2d(level, side) for level in maps], dim=1)

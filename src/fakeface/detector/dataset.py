@@ -54,10 +54,12 @@ class DetectorData:
         part_of = np.searchsorted(starts, rows, side="right") - 1
         return np.stack([self.sets[p].images[r - starts[p]] for p, r in zip(part_of, rows, strict=True)])
 
-    def laundered(self, rows: np.ndarray, protocol: ProtocolParams, key: Sequence[int]) -> np.ndarray:
-        """Images of ``rows`` through a chain; the draw of a row depends on ``key`` and the row alone."""
+    def laundered(
+        self, rows: np.ndarray, protocols: Sequence[ProtocolParams], key: Sequence[int]
+    ) -> np.ndarray:
+        """Images of ``rows``, each through one of the chains; its draws depend on ``key`` and the row."""
         seeds = np.column_stack([np.tile(np.asarray(key, dtype=np.int64), (len(rows), 1)), rows])
-        return launder(self.images(rows), protocol, seeds)
+        return launder(self.images(rows), protocols, seeds)
 
 
 def to_input(images: np.ndarray, device: torch.device) -> torch.Tensor:

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 
-from fakeface.detector.cffn import CFFN
 from fakeface.detector.cn import ClassificationNetwork
 from fakeface.detector.dataset import to_input
+from fakeface.detector.features import FeatureNetwork
 from fakeface.detector.weights import load_cffn, load_cn
 
 
@@ -25,7 +25,12 @@ class Detector:
     """
 
     def __init__(
-        self, cffn: CFFN, cn: ClassificationNetwork, threshold: float, image_size: int, fabric: Fabric
+        self,
+        cffn: FeatureNetwork,
+        cn: ClassificationNetwork,
+        threshold: float,
+        image_size: int,
+        fabric: Fabric,
     ) -> None:
         self.cffn = cffn.to(fabric.device).eval()
         self.cn = cn.to(fabric.device).eval()
@@ -60,7 +65,7 @@ class Detector:
             x = to_input(np.ascontiguousarray(images[start : start + batch_size]), self.fabric.device)
             with self.fabric.autocast():
                 maps = self.cffn.level_maps(x)
-                logits = self.cn(CFFN.joint_map(maps))
+                logits = self.cn(FeatureNetwork.joint_map(maps))
             scores.append(logits.float().softmax(dim=1)[:, 1].double().cpu().numpy())
             embeddings.append(self.cffn.embed_maps(maps).float().cpu().numpy())
         if not scores:

@@ -1,4 +1,4 @@
-"""Pairwise training of the CFFN with the contrastive loss."""
+"""Pairwise training of the CFFN."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ from lightning_fabric import Fabric
 from tqdm import tqdm
 
 from fakeface.data import laundering
-from fakeface.detector import batches, cffn, dataset, losses
+from fakeface.detector import batches, cffn, dataset, features, losses, objectives, residual_cffn
 from fakeface.detector.batches import BalancedBatches
-from fakeface.detector.cffn import CFFN
 from fakeface.detector.checkpoint import Checkpoint, fingerprint
 from fakeface.detector.dataset import DetectorData, to_input
-from fakeface.detector.losses import all_pairs_loss, balanced_pairs_loss, branch_pairs_loss
+from fakeface.detector.features import FeatureNetwork
+from fakeface.detector.losses import branch_pairs_loss
+from fakeface.detector.objectives import build_objective
+from fakeface.detector.variants import build_cffn
 from fakeface.errors import NonFiniteLossError
 from fakeface.params import Params
 
@@ -35,7 +37,7 @@ TRAIN_KEY, VAL_KEY = 1, 2
 class CffnResult:
     """A trained CFFN (weights of the best validation epoch) and what the training did."""
 
-    cffn: CFFN
+    cffn: FeatureNetwork
     metrics: dict[str, Any]
 
 
@@ -66,13 +68,15 @@ class CffnTrainer:
             if unexpected:
                 raise dataset.LeakError(f"held-out GANs in training data: {sorted(unexpected)}")
         self.params, self.train_data, self.val_data, self.fabric = params, train, val, fabric
-        self.protocol = getattr(params.protocols, params.cffn.augmentation)
+        self.augmentation = params.augmentation
         self.epoch_callback = epoch_callback
         self.batches = BalancedBatches(train.groups, params.cffn.batch_size, params.seed)
         self.steps_per_epoch = params.cffn.steps_per_epoch or math.ceil(len(train) / params.cffn.batch_size)
         torch.manual_seed(params.seed)
-        network = CFFN(params.cffn.feature_levels, params.cffn.unit_norm)
-        optimiser = torch.optim.Adam(network.parameters(), lr=params.cffn.lr)
+        network = build_cffn(params.cffn.variant, params.cffn.feature_levels, params.cffn.unit_norm)
+        self.objective = build_objective(params, network.feature_dim).to(fabric.device)
+        learnt = [*network.parameters(), *self.objective.parameters()]
+        optimiser = torch.optim.Adam(learnt, lr=params.cffn.lr)
         # Images arrive with channels last; weights laid out alike save a conversion in every layer.
         self.network = network.to(memory_format=torch.channels_last).to(fabric.device)
         self.model, self.optimiser = fabric.setup(network, optimiser)
@@ -85,7 +89,7 @@ class CffnTrainer:
         p = self.params
         settings = {
             "cffn": p.cffn.model_dump(),
-            "protocol": self.protocol.model_dump(),
+            "augmentation": [protocol.model_dump() for protocol in self.augmentation],
             "margin": p.margin,
             "seed": p.seed,
             "precision": p.precision,
@@ -93,7 +97,8 @@ class CffnTrainer:
             "gans": self.train_data.gans,
         }
         hashes = [*self.train_data.manifest["sha256"], *self.val_data.manifest["sha256"]]
-        modules = [batches, cffn, dataset, laundering, losses, sys.modules[__name__]]
+        networks = [cffn, features, residual_cffn]
+        modules = [batches, dataset, laundering, losses, objectives, *networks, sys.modules[__name__]]
         return fingerprint(settings, hashes, modules)
 
     # --- batches -----------------------------------------------------------------------------
@@ -107,16 +112,15 @@ class CffnTrainer:
     def _load(self, step: int) -> tuple[np.ndarray, np.ndarray]:
         """Rows and laundered images of a step."""
         rows = self._rows(step)
-        return rows, self.train_data.laundered(rows, self.protocol, _seed(self.params, TRAIN_KEY, step))
+        return rows, self.train_data.laundered(rows, self.augmentation, _seed(self.params, TRAIN_KEY, step))
 
     def _loss(self, x: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        margin = self.params.margin
         if self.params.cffn.pairing == "batch":
-            return all_pairs_loss(self.model(x), labels, margin)
+            return self.objective(self.model(x), labels)
         # Two branches of one network: each sees its own batch, as in the paper.
         half = len(x) // 2
         left, right = self.model(x[:half]), self.model(x[half:])
-        return branch_pairs_loss(left, right, labels[:half] == labels[half:], margin)
+        return branch_pairs_loss(left, right, labels[:half] == labels[half:], self.params.margin)
 
     def _step(self, step: int, rows: np.ndarray, images: np.ndarray) -> float:
         device = self.fabric.device
@@ -149,16 +153,16 @@ class CffnTrainer:
 
     @torch.no_grad()
     def validation_loss(self) -> float:
-        """Contrastive loss over all validation pairs, weighted as in a balanced batch."""
+        """The objective on the validation split, both classes weighing the same."""
         self.model.eval()
         rows = np.arange(len(self.val_data))
         embeddings = []
         for start in range(0, len(rows), 500):
             part = rows[start : start + 500]
-            images = self.val_data.laundered(part, self.protocol, _seed(self.params, VAL_KEY))
+            images = self.val_data.laundered(part, self.augmentation, _seed(self.params, VAL_KEY))
             embeddings.append(self.model(to_input(images, self.fabric.device)).float())
         labels = torch.from_numpy(self.val_data.labels).to(self.fabric.device)
-        return float(balanced_pairs_loss(torch.cat(embeddings), labels, self.params.margin))
+        return float(self.objective.validate(torch.cat(embeddings), labels))
 
     def _save(self) -> None:
         self.checkpoint.save(
@@ -167,6 +171,7 @@ class CffnTrainer:
                 "seconds": self.seconds,
                 "history": self.history,
                 "network": self.network.state_dict(),
+                "objective": self.objective.state_dict(),
                 "optimiser": self.optimiser.state_dict(),
                 "best_state": self.best_state,
             }
@@ -178,6 +183,7 @@ class CffnTrainer:
             return
         self.epoch, self.seconds, self.history = state["epoch"], state["seconds"], state["history"]
         self.network.load_state_dict(state["network"])
+        self.objective.load_state_dict(state["objective"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.best_state = state["best_state"]
 

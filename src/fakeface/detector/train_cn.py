@@ -21,9 +21,9 @@ from lightning_fabric import Fabric
 from tqdm import tqdm
 
 from fakeface.detector.batches import BalancedBatches
-from fakeface.detector.cffn import CFFN
 from fakeface.detector.cn import ClassificationNetwork
 from fakeface.detector.dataset import DetectorData, LeakError, to_input
+from fakeface.detector.features import FeatureNetwork
 from fakeface.errors import NonFiniteLossError
 from fakeface.evaluation.scores import choose_threshold
 from fakeface.params import Params
@@ -45,23 +45,28 @@ class CnResult:
 
 @torch.no_grad()
 def joint_maps(
-    cffn: CFFN, data: DetectorData, params: Params, fabric: Fabric, key: list[int], views: int, folder: Path
+    cffn: FeatureNetwork,
+    data: DetectorData,
+    params: Params,
+    fabric: Fabric,
+    key: list[int],
+    views: int,
+    folder: Path,
 ) -> np.ndarray:
     """Frozen features of laundered views, as a memory map in ``folder``.
 
     Returns:
         float32 (views * N, feature_dim, s, s); row ``v * N + i`` is view ``v`` of image ``i``.
     """
-    protocol = getattr(params.protocols, params.cffn.augmentation)
     count = len(data)
     features: np.ndarray | None = None
     bar = tqdm(total=views * count, unit="img", desc="features", disable=None)
     for view in range(views):
         for start in range(0, count, FORWARD_BATCH):
             rows = np.arange(start, min(start + FORWARD_BATCH, count))
-            images = data.laundered(rows, protocol, [*key, view])
+            images = data.laundered(rows, params.augmentation, [*key, view])
             with fabric.autocast():
-                maps = CFFN.joint_map(cffn.level_maps(to_input(images, fabric.device)))
+                maps = FeatureNetwork.joint_map(cffn.level_maps(to_input(images, fabric.device)))
             part = maps.float().cpu().numpy()
             if features is None:
                 path = folder / f"features-{key[-1]}.npy"
@@ -83,7 +88,7 @@ def _balanced_cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> torch
 
 def train_cn(
     params: Params,
-    cffn: CFFN,
+    cffn: FeatureNetwork,
     train: DetectorData,
     val: DetectorData,
     fabric: Fabric,

@@ -10,8 +10,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
-from fakeface.detector.cffn import CFFN
 from fakeface.detector.cn import ClassificationNetwork
+from fakeface.detector.features import FeatureNetwork
+from fakeface.detector.variants import VARIANTS, build_cffn
 from fakeface.errors import FakefaceError
 from fakeface.tensorfile import save_tensors
 
@@ -43,11 +44,11 @@ def _fill(path: Path, module: nn.Module, tensors: dict[str, torch.Tensor]) -> No
         raise DetectorWeightsError(f"{path}: {error}") from error
 
 
-def save_cffn(path: str | Path, cffn: CFFN, image_size: int) -> None:
+def save_cffn(path: str | Path, cffn: FeatureNetwork, image_size: int) -> None:
     """Write a CFFN and the side of the images that it was trained on."""
     header = {
         "network": "cffn",
-        "variant": "paper",
+        "variant": cffn.variant,
         "feature_levels": list(cffn.feature_levels),
         "unit_norm": cffn.unit_norm,
         "image_size": image_size,
@@ -55,7 +56,7 @@ def save_cffn(path: str | Path, cffn: CFFN, image_size: int) -> None:
     _save(Path(path), cffn, header)
 
 
-def load_cffn(path: str | Path) -> tuple[CFFN, int]:
+def load_cffn(path: str | Path) -> tuple[FeatureNetwork, int]:
     """The CFFN of a file, in evaluation mode, and its image size.
 
     Raises:
@@ -63,7 +64,10 @@ def load_cffn(path: str | Path) -> tuple[CFFN, int]:
     """
     path = Path(path)
     tensors, header = _load(path, "cffn")
-    cffn = CFFN(header["feature_levels"], header["unit_norm"])
+    if header["variant"] not in VARIANTS:
+        known = ", ".join(VARIANTS)
+        raise DetectorWeightsError(f"{path}: variant must be one of {known}, got {header['variant']!r}")
+    cffn = build_cffn(header["variant"], header["feature_levels"], header["unit_norm"])
     _fill(path, cffn, tensors)
     return cffn.eval(), int(header["image_size"])
 

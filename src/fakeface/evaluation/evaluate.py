@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, get_args
 
@@ -32,24 +33,35 @@ class Predictions:
     embeddings: np.ndarray
 
 
-def predict_protocols(params: Params, detector: Detector, test: DetectorData) -> dict[str, Predictions]:
-    """Run the detector over the test split once a protocol, both classes through the same chain."""
-    predictions = {}
+def laundered_batches(params: Params, test: DetectorData) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    """The test split once a protocol, both classes through the same chain.
+
+    Yields:
+        The protocol's name, rows int64 (B,) and images uint8 (B, S, S, 3), in order.
+    """
     step = params.evaluate.batch_size
     bar = tqdm(total=len(PROTOCOLS) * len(test), unit="img", desc="evaluate", disable=None)
     for number, name in enumerate(PROTOCOLS):
         protocol = getattr(params.protocols, name)
-        scores, embeddings = [], []
         for start in range(0, len(test), step):
             rows = np.arange(start, min(start + step, len(test)))
-            images = test.laundered(rows, protocol, [params.seed, TEST_KEY, number])
-            part_scores, part_embeddings = detector.score_and_embed(images, step)
-            scores.append(part_scores)
-            embeddings.append(part_embeddings)
+            yield name, rows, test.laundered(rows, [protocol], [params.seed, TEST_KEY, number])
             bar.update(len(rows))
-        predictions[name] = Predictions(np.concatenate(scores), np.concatenate(embeddings))
     bar.close()
-    return predictions
+
+
+def predict_protocols(params: Params, detector: Detector, test: DetectorData) -> dict[str, Predictions]:
+    """Run the detector over the test split once a protocol."""
+    scores: dict[str, list[np.ndarray]] = {name: [] for name in PROTOCOLS}
+    embeddings: dict[str, list[np.ndarray]] = {name: [] for name in PROTOCOLS}
+    for name, rows, images in laundered_batches(params, test):
+        part_scores, part_embeddings = detector.score_and_embed(images, len(rows))
+        scores[name].append(part_scores)
+        embeddings[name].append(part_embeddings)
+    return {
+        name: Predictions(np.concatenate(scores[name]), np.concatenate(embeddings[name]))
+        for name in PROTOCOLS
+    }
 
 
 def evaluation_metrics(

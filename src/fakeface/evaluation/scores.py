@@ -6,7 +6,7 @@ so a bootstrap resample is a vector of counts and a thousand of them are a few m
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -103,37 +103,101 @@ def score_block(
     Raises:
         ValueError: for labels, scores or a threshold out of range, or a negative ``bootstrap``.
     """
+    return mean_block(labels, [scores], [threshold], bootstrap=bootstrap, seed=seed)
+
+
+def mean_block(
+    labels: Any,
+    runs: Sequence[Any],
+    thresholds: Sequence[float],
+    *,
+    bootstrap: int = 0,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """The block of :func:`score_block` averaged over several trainings that scored the same images.
+
+    Args:
+        labels: (N,) of 0 (photograph) and 1 (fake).
+        runs: for each training its scores (N,).
+        thresholds: and its frozen threshold.
+        bootstrap: number of resamples; a resample draws the same images for every training.
+        seed: of the resamples.
+
+    Returns:
+        The keys of :func:`score_block`. With two trainings or more also ``<metric>_std``, the standard
+        deviation over trainings (of a sample: divided by their number less one). A metric that is undefined
+        in one training is None for all.
+
+    Raises:
+        ValueError: as :func:`score_block`, or if there is not one threshold a run.
+    """
+    if not runs or len(runs) != len(thresholds):
+        raise ValueError(f"runs need one threshold each, got {len(runs)} runs, {len(thresholds)} thresholds")
+    if bootstrap < 0:
+        raise ValueError(f"bootstrap must be a number of resamples >= 0, got {bootstrap}")
+    points: list[dict[str, float]] = []
+    undefined: dict[str, str] = {}
+    for scores, threshold in zip(runs, thresholds, strict=True):
+        point, reasons, n_real, n_fake = _point(labels, scores, threshold)
+        points.append(point)
+        undefined |= reasons
+    samples: dict[str, np.ndarray] = {}
+    if bootstrap:
+        each = [
+            bootstrap_samples(labels, scores, threshold, bootstrap, seed)
+            for scores, threshold in zip(runs, thresholds, strict=True)
+        ]
+        samples = {name: np.mean([run[name] for run in each], axis=0) for name in METRICS}
+
+    block: dict[str, Any] = {"n_real": n_real, "n_fake": n_fake}
+    for name in METRICS:
+        known = name not in undefined
+        values = [point[name] for point in points]
+        block[name] = float(np.mean(values)) if known else None
+        if bootstrap:
+            block[f"{name}_ci95"] = interval(samples[name]) if known else None
+        if len(points) > 1:
+            block[f"{name}_std"] = float(np.std(values, ddof=1)) if known else None
+    if undefined:
+        block["undefined"] = undefined
+    return block
+
+
+def bootstrap_samples(
+    labels: Any, scores: Any, threshold: float, bootstrap: int, seed: int
+) -> dict[str, np.ndarray]:
+    """Every metric of every resample, float64 (bootstrap,) each, NaN where it is undefined.
+
+    Which images resample r draws depends on ``seed`` and on the numbers of photographs and of fakes only. So
+    samples of two detectors on the same images are paired, and their difference has the interval of the
+    paired difference; and sets that share their photographs share the draws of them too.
+
+    Args:
+        labels, scores, threshold, seed: as :func:`score_block`.
+        bootstrap: number of resamples, >= 1.
+    """
+    is_fake, scores = checked(labels, scores)
+    ladder, rung = _ladder(scores, threshold)
+    chunks = [
+        _measure(*counts, ladder)
+        for counts in _resamples(rung[is_fake], rung[~is_fake], ladder.values.size, bootstrap, seed)
+    ]
+    return {name: np.concatenate([chunk[name] for chunk in chunks]) for name in METRICS}
+
+
+def _point(labels: Any, scores: Any, threshold: float) -> tuple[dict[str, float], dict[str, str], int, int]:
+    """Metrics on the images themselves, reasons of the undefined ones, n_real and n_fake."""
     is_fake, scores = checked(labels, scores)
     if np.isnan(threshold):
         raise ValueError(f"threshold must be a number, got {threshold}")
-    if bootstrap < 0:
-        raise ValueError(f"bootstrap must be a number of resamples >= 0, got {bootstrap}")
     n_fake = int(is_fake.sum())
     n_real = int(is_fake.size - n_fake)
-
     ladder, rung = _ladder(scores, threshold)
     n_rungs = ladder.values.size
     fakes = np.bincount(rung[is_fake], minlength=n_rungs)[None]
     reals = np.bincount(rung[~is_fake], minlength=n_rungs)[None]
     point = {name: float(values[0]) for name, values in _measure(fakes, reals, ladder).items()}
-    undefined = _undefined(point, n_real, n_fake)
-
-    samples: dict[str, np.ndarray] = {}
-    if bootstrap:
-        chunks = [
-            _measure(*counts, ladder)
-            for counts in _resamples(rung[is_fake], rung[~is_fake], n_rungs, bootstrap, seed)
-        ]
-        samples = {name: np.concatenate([chunk[name] for chunk in chunks]) for name in METRICS}
-
-    block: dict[str, Any] = {"n_real": n_real, "n_fake": n_fake}
-    for name in METRICS:
-        block[name] = None if name in undefined else point[name]
-        if bootstrap:
-            block[f"{name}_ci95"] = None if name in undefined else _interval(samples[name])
-    if undefined:
-        block["undefined"] = undefined
-    return block
+    return point, _undefined(point, n_real, n_fake), n_real, n_fake
 
 
 def choose_threshold(real_scores: Any, target_fpr: float) -> float:
@@ -286,7 +350,8 @@ def _undefined(point: dict[str, float], n_real: int, n_fake: int) -> dict[str, s
     return result
 
 
-def _interval(samples: np.ndarray) -> list[float] | None:
+def interval(samples: np.ndarray) -> list[float] | None:
+    """95 % percentile interval of bootstrap samples (R,), NaN left out; None if nothing else is there."""
     defined = samples[~np.isnan(samples)]
     if defined.size == 0:
         return None

@@ -10,6 +10,7 @@ from torch_fidelity.feature_extractor_base import FeatureExtractorBase
 from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY
 from torch_fidelity.utils import create_feature_extractor
 
+from fakeface.errors import MissingFileError
 from fakeface.quality import inception, lite0
 from fakeface.wheels import sha256_of
 
@@ -42,9 +43,11 @@ def open_extractor(name: str, weights: str | Path | None, device: torch.device) 
             torch-fidelity's own (inception-v3-compat).
 
     Raises:
-        FileNotFoundError, ExtractorWeightsError: if the weights are absent, refused or do not fit.
+        MissingFileError, ExtractorWeightsError: if the weights are absent, refused or do not fit.
         ValueError: if the name is unknown.
     """
+    if weights is not None and not Path(weights).is_file():
+        raise MissingFileError(f"quality.weights: {weights}: no such file; null takes {name}'s own")
     if name == lite0.NAME:
         lite0.register()
         path = Path(weights) if weights is not None else lite0.default_weights()

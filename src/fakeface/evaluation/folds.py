@@ -1,0 +1,101 @@
+"""Which GANs train and which are tested in each fold of the leave-one-out evaluation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fakeface.errors import FakefaceError
+from fakeface.params import Params
+
+
+class FoldError(FakefaceError, ValueError):
+    """A fold cannot be made of these GANs; the message names them."""
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One split of the GANs.
+
+    Attributes:
+        name: the GAN or the upsampler that is left out.
+        train_gans: names of those that pairs, validation, checkpoint and threshold may see.
+        test_gans: names of those that the fold is judged by; none of them trains.
+    """
+
+    name: str
+    train_gans: tuple[str, ...]
+    test_gans: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        both = set(self.train_gans) & set(self.test_gans)
+        if both:
+            raise FoldError(f"fold {self.name}: {', '.join(sorted(both))} would both train and test")
+        if not self.train_gans:
+            raise FoldError(f"fold {self.name}: no GAN is left to train on; add one to gans")
+
+
+def _trainable(params: Params) -> list[str]:
+    return [gan for gan in params.gans if gan not in params.leave_one_out.never_train]
+
+
+def gan_fold(params: Params, gan: str) -> Fold:
+    """All GANs but ``gan`` train, without those of another domain.
+
+    Raises:
+        FoldError: if there is no such GAN or none is left to train on.
+    """
+    if gan not in params.gans:
+        raise FoldError(f"there is no GAN {gan!r} in gans, expected one of {', '.join(params.gans)}")
+    return Fold(gan, tuple(other for other in _trainable(params) if other != gan), (gan,))
+
+
+def upsamplers(params: Params) -> list[str]:
+    """Upsamplers of the GANs that train, each once, in the order of ``gans``."""
+    return list(dict.fromkeys(params.gans[gan].upsampler for gan in _trainable(params)))
+
+
+def upsampler_fold(params: Params, upsampler: str) -> Fold:
+    """All GANs with ``upsampler`` are tested, GANs with others train; those of another domain do neither.
+
+    Raises:
+        FoldError: if no GAN has this upsampler, or none has another.
+    """
+    trainable = _trainable(params)
+    tested = tuple(gan for gan in trainable if params.gans[gan].upsampler == upsampler)
+    if not tested:
+        known = ", ".join(upsamplers(params))
+        raise FoldError(f"no GAN that may train has upsampler {upsampler!r}, expected one of {known}")
+    fold = Fold(upsampler, tuple(gan for gan in trainable if gan not in tested), tested)
+    require_other_upsamplers(params, fold)
+    return fold
+
+
+def require_other_upsamplers(params: Params, fold: Fold) -> None:
+    """Refuse a fold in which a training GAN shares its declared upsampler with a tested one.
+
+    Raises:
+        FoldError: naming both.
+    """
+    for tested in fold.test_gans:
+        for trained in fold.train_gans:
+            if params.gans[tested].upsampler == params.gans[trained].upsampler:
+                raise FoldError(
+                    f"fold {fold.name}: {trained} trains and {tested} is tested, "
+                    f"and both declare upsampler {params.gans[tested].upsampler!r}"
+                )
+
+
+def fold_params(params: Params, fold: Fold, seed: int) -> Params:
+    """Params of one training of a fold: all GANs but the fold's own are held out.
+
+    Args:
+        params: of the experiment.
+        fold: which GANs train.
+        seed: of this training.
+    """
+    settings = params.leave_one_out
+    cffn = params.cffn
+    if settings.cffn_epochs is not None:
+        cffn = cffn.model_copy(update={"epochs": settings.cffn_epochs})
+    held_out = [gan for gan in params.gans if gan not in fold.train_gans]
+    return params.model_copy(update={"held_out": held_out, "cffn": cffn, "seed": seed})

@@ -1,0 +1,89 @@
+"""Folds: who trains, who is tested, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fakeface.evaluation.folds import (
+    Fold,
+    FoldError,
+    fold_params,
+    gan_fold,
+    require_other_upsamplers,
+    upsampler_fold,
+    upsamplers,
+)
+from fakeface.params import Params, ParamsError, load_params, validate
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def params() -> Params:
+    return load_params(ROOT / "params.yaml")
+
+
+def with_gans(params: Params, names: list[str]) -> Params:
+    settings = params.leave_one_out.model_copy(update={"never_train": []})
+    gans = {name: params.gans[name] for name in names}
+    return params.model_copy(update={"gans": gans, "leave_one_out": settings, "held_out": []})
+
+
+def test_every_gan_is_left_out_once(params: Params) -> None:
+    for gan in params.gans:
+        fold = gan_fold(params, gan)
+        assert fold.test_gans == (gan,)
+        expected = [name for name in params.gans if name not in {gan, "digiface_dcgan"}]
+        assert list(fold.train_gans) == expected
+
+
+def test_every_upsampler_is_left_out_once(params: Params) -> None:
+    tested: list[str] = []
+    for upsampler in upsamplers(params):
+        fold = upsampler_fold(params, upsampler)
+        assert {params.gans[gan].upsampler for gan in fold.test_gans} == {upsampler}
+        assert upsampler not in {params.gans[gan].upsampler for gan in fold.train_gans}
+        tested += fold.test_gans
+    assert sorted(tested) == sorted(set(params.gans) - {"digiface_dcgan"})
+
+
+def test_only_the_folds_own_gans_train(params: Params) -> None:
+    fold = upsampler_fold(params, "transposed")
+    inner = fold_params(params, fold, seed=7)
+    assert tuple(inner.training_gans) == fold.train_gans
+    assert inner.seed == 7
+    assert inner.cffn.epochs == params.leave_one_out.cffn_epochs
+    settings = params.leave_one_out.model_copy(update={"cffn_epochs": None})
+    whole = fold_params(params.model_copy(update={"leave_one_out": settings}), fold, seed=7)
+    assert whole.cffn == params.cffn
+
+
+def test_a_shared_upsampler_is_refused(params: Params) -> None:
+    fold = Fold("mixed", ("dcgan",), ("lsgan",))
+    with pytest.raises(FoldError, match="dcgan trains and lsgan is tested, and both declare .*'transposed'"):
+        require_other_upsamplers(params, fold)
+
+
+def test_a_gan_on_both_sides_is_refused() -> None:
+    with pytest.raises(FoldError, match="dcgan would both train and test"):
+        Fold("mixed", ("dcgan", "wgan"), ("dcgan",))
+
+
+def test_nothing_left_to_train_on(params: Params) -> None:
+    with pytest.raises(FoldError, match="fold dcgan: no GAN is left to train on"):
+        gan_fold(with_gans(params, ["dcgan"]), "dcgan")
+    with pytest.raises(FoldError, match="fold transposed: no GAN is left to train on"):
+        upsampler_fold(with_gans(params, ["dcgan", "wgan"]), "transposed")
+
+
+def test_unknown_names(params: Params) -> None:
+    with pytest.raises(FoldError, match="no GAN 'biggan' in gans, expected one of dcgan, lsgan"):
+        gan_fold(params, "biggan")
+    with pytest.raises(FoldError, match="upsampler 'pixelshuffle', expected one of transposed, nearest"):
+        upsampler_fold(params, "pixelshuffle")
+    content = params.model_dump(mode="json")
+    content["leave_one_out"]["never_train"] = ["biggan"]
+    with pytest.raises(ParamsError, match="never_train must name entries of gans"):
+        validate(Params, content, "params.yaml")

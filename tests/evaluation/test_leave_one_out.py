@@ -1,0 +1,90 @@
+"""Folds on small sets: the left-out GAN trains nothing; runs see the same pixels, thresholds one rule."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fakeface.baselines.registry import BASELINES
+from fakeface.detector.dataset import DetectorData, load_split
+from fakeface.evaluation.folds import gan_fold
+from fakeface.evaluation.leave_one_out import (
+    THRESHOLD_KEY,
+    Trained,
+    fold_metrics,
+    score_fold,
+    train_detector,
+    with_frozen_threshold,
+)
+from fakeface.params import Params
+from fakeface.runtime import make_fabric
+
+
+@pytest.fixture
+def quick(tiny_params: Params) -> Params:
+    settings = tiny_params.leave_one_out.model_copy(update={"cffn_epochs": 1})
+    names = ("dcgan", "wgan", "digiface_dcgan")
+    gans = {name: tiny_params.gans[name] for name in names}
+    return tiny_params.model_copy(update={"leave_one_out": settings, "gans": gans, "held_out": []})
+
+
+def test_detector_and_baseline_on_one_fold(quick: Params, image_sets: tuple[Path, Path]) -> None:
+    fold = gan_fold(quick, "dcgan")
+    assert fold.train_gans == ("wgan",)
+    methods = {"detector": train_detector, "dct": with_frozen_threshold(BASELINES["dct"])}
+    fabric = make_fabric(quick)
+    scores = score_fold(quick, fold, methods, [0, 1], *image_sets, fabric)
+    assert [(run.method, run.seed) for run in scores.runs] == [
+        ("detector", 0), ("detector", 1), ("dct", 0), ("dct", 1),
+    ]  # fmt: skip
+    assert set(scores.gans) == {"", "dcgan"}
+    metrics = fold_metrics(quick, fold, scores, "detector")
+    assert metrics["training_gans"] == ["wgan"]
+    assert metrics["seeds"] == [0, 1]
+    for protocol in ("laundered", "mild", "clean"):
+        block = metrics[protocol]
+        assert (block["n_real"], block["n_fake"]) == (10, 10)
+        assert 0 <= block["auroc"] <= 1
+        assert block["auroc_std"] is not None
+        assert len(block["auroc_ci95"]) == 2
+    again = score_fold(quick, fold, {"detector": train_detector}, [1], *image_sets, fabric)
+    np.testing.assert_array_equal(again.runs[0].scores["mild"], scores.runs[1].scores["mild"])
+
+
+def test_no_method_is_shown_the_left_out_gan(quick: Params, image_sets: tuple[Path, Path]) -> None:
+    """And every run scores the very same pixels, whatever its seed."""
+    seen: list[DetectorData] = []
+    scored: list[list[np.ndarray]] = []
+
+    def spy(params: Params, train: DetectorData, val: DetectorData, fabric: object) -> Trained:
+        seen.extend([train, val])
+        assert params.training_gans == ["wgan"]
+        images: list[np.ndarray] = []
+        scored.append(images)
+
+        def score(batch: np.ndarray) -> np.ndarray:
+            images.append(batch)
+            return np.zeros(len(batch))
+
+        return Trained(score, 0.5)
+
+    score_fold(quick, gan_fold(quick, "dcgan"), {"spy": spy}, [3, 4], *image_sets, make_fabric(quick))
+    for data in seen:
+        assert data.gans == ("wgan",)
+        assert set(data.manifest["source"]) == {"folder", "wgan"}
+    np.testing.assert_array_equal(np.concatenate(scored[0]), np.concatenate(scored[1]))
+
+
+def test_a_baselines_threshold_follows_the_rule(quick: Params, image_sets: tuple[Path, Path]) -> None:
+    train, val = (load_split(*image_sets, ["wgan"], split) for split in ("train", "val"))
+
+    def brightness(*_: object) -> object:
+        return lambda images: images.mean(axis=(1, 2, 3)) / 255
+
+    trained = with_frozen_threshold(brightness)(quick, train, val, make_fabric(quick))
+    photographs = val.laundered(np.arange(10), quick.augmentation, [quick.seed, THRESHOLD_KEY])
+    above = (trained.score(photographs) > trained.threshold).mean()
+    assert above <= quick.cn.target_fpr
+    assert trained.threshold in trained.score(photographs)
