@@ -97,3 +97,17 @@ def test_the_gain_carries_the_signal_through_a_spectral_critic() -> None:
         return critic(torch.linspace(-1, 1, 2 * 3 * 64 * 64).view(2, 3, 64, 64)).detach()
 
     torch.testing.assert_close(logits(2.0), 2**4 * logits(1.0))
+
+
+def test_minibatch_std_shows_the_dcgan_critic_the_spread_of_a_batch() -> None:
+    """A batch of one image repeated looks different from the same image among others, and only then."""
+    torch.manual_seed(0)
+    images = torch.randn(4, 3, 32, 32)
+    repeated = images[:1].expand(4, -1, -1, -1)
+    for spread, differs in ((False, False), (True, True)):
+        critic = build_discriminator(
+            "dcgan", {"width": 4, "image_size": 32, "norm": "none", "minibatch_std": spread}
+        )
+        with torch.no_grad():
+            among_others, alone = critic(images)[0], critic(repeated)[0]
+        assert bool((among_others - alone).abs() > 1e-6) is differs

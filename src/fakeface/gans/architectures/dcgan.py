@@ -12,6 +12,8 @@ import torch
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from fakeface.gans.architectures.pggan import MinibatchStd
+
 
 def _initialise(module: nn.Module) -> None:
     """Normal(0, 0.02) weights as in the DCGAN paper; norm scales around one."""
@@ -88,6 +90,8 @@ class DCGANDiscriminator(nn.Module):
             full strength, so the signal fades from layer to layer, and with it what the critic can tell;
             Lin, Sekar and Fanti, "Why Spectral Normalization Stabilizes GANs", NeurIPS 2021, scale the
             normalised weights up.
+        minibatch_std: show the last layer how much the images of a batch differ, as in
+            :mod:`fakeface.gans.architectures.pggan`.
     """
 
     def __init__(
@@ -97,6 +101,7 @@ class DCGANDiscriminator(nn.Module):
         norm: Literal["batch", "none"] = "batch",
         spectral: bool = False,
         gain: float = 1.0,
+        minibatch_std: bool = False,
     ) -> None:
         super().__init__()
 
@@ -112,7 +117,9 @@ class DCGANDiscriminator(nn.Module):
                 layers.append(nn.BatchNorm2d(channels * 2))
             layers += activation()
             channels, side = channels * 2, side // 2
-        layers.append(nn.Conv2d(channels, 1, 4, 1, 0))
+        if minibatch_std:
+            layers.append(MinibatchStd())
+        layers.append(nn.Conv2d(channels + int(minibatch_std), 1, 4, 1, 0))
         self.main = nn.Sequential(*layers)
         self.apply(_initialise)
         if spectral:
