@@ -206,13 +206,22 @@ class CffnParams(_Section):
 
 
 class CnParams(_Section):
-    """The classification network on frozen CFFN features."""
+    """The classification network on frozen CFFN features, its calibration and thresholds.
+
+    Attributes:
+        calibration: what is fitted on validation logits, so that scores are probabilities.
+        target_fpr: share of validation photographs above the threshold; those images are called fake.
+        target_fnr: share of validation fakes below the lower threshold; images below are called real, and
+            those between the two thresholds unsure.
+    """
 
     epochs: PositiveInt
     batch_size: Annotated[int, Field(ge=2)]
     lr: PositiveFloat
     views: PositiveInt
+    calibration: Literal["none", "temperature", "platt"]
     target_fpr: Probability
+    target_fnr: Probability
 
 
 class EvaluateParams(_Section):
@@ -227,14 +236,50 @@ class LeaveOneOutParams(_Section):
     """Folds in which one GAN, or all GANs of one upsampler, are never trained on.
 
     Attributes:
-        seeds: trainings a fold, with the seeds ``seed``, ``seed + 1``, ...
-        cffn_epochs: of each training; null for ``cffn.epochs``.
+        seeds: trainings of our detector a fold, with the seeds ``seed``, ``seed + 1``, ...
+        baseline_seeds: trainings of each method that it is compared with, at most ``seeds``.
+        cffn_steps: of each training; null for as many as the main training has.
+        test_images: photographs, and fakes a GAN, that a fold is tested on, at most; null for all.
         never_train: GANs that train in no fold, because they are of another domain.
+        upsamplers: each in turn is left out with all its GANs; those that the other GANs declare.
     """
 
     seeds: PositiveInt
-    cffn_epochs: PositiveInt | None
+    baseline_seeds: PositiveInt
+    cffn_steps: PositiveInt | None
+    test_images: PositiveInt | None
     never_train: list[str]
+    upsamplers: list[Upsampler]
+
+    @model_validator(mode="after")
+    def _no_more_for_baselines(self) -> LeaveOneOutParams:
+        if self.baseline_seeds > self.seeds:
+            raise ValueError(
+                f"baseline_seeds must be at most seeds ({self.seeds}), got {self.baseline_seeds}"
+            )
+        return self
+
+
+class RobustnessParams(_Section):
+    """Scores of the test images after perturbations of known strength.
+
+    Attributes:
+        images: photographs, and fakes a GAN, at most.
+    """
+
+    images: PositiveInt
+
+
+class LeaksParams(_Section):
+    """Probes for shortcuts between the classes, and the gate on them.
+
+    Attributes:
+        tolerance: how far from 0.5 the AUROC of a probe may lie.
+        halvings: random halves of the photographs that the route probe averages over.
+    """
+
+    tolerance: Fraction
+    halvings: Annotated[int, Field(ge=2)]
 
 
 class RegressionRule(_Section):
@@ -262,6 +307,8 @@ class Params(_Section):
     cn: CnParams
     evaluate: EvaluateParams
     leave_one_out: LeaveOneOutParams
+    robustness: RobustnessParams
+    leaks: LeaksParams
     regression: dict[str, RegressionRule]
 
     @model_validator(mode="after")
