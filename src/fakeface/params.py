@@ -154,6 +154,7 @@ class ProtocolsParams(_Section):
 
 
 ProtocolName = Literal["laundered", "mild", "clean"]
+PROTOCOLS: tuple[str, ...] = get_args(ProtocolName)
 
 
 class QualityParams(_Section):
@@ -189,6 +190,8 @@ class CffnParams(_Section):
     steps_per_epoch: PositiveInt | None = None
     batch_size: Annotated[int, Field(ge=4, multiple_of=2)]
     lr: PositiveFloat
+    schedule: Literal["constant", "cosine"]
+    mirror: bool
     augmentation: ProtocolName | Literal["all"]
 
     @model_validator(mode="after")
@@ -239,7 +242,9 @@ class LeaveOneOutParams(_Section):
         seeds: trainings of our detector a fold, with the seeds ``seed``, ``seed + 1``, ...
         baseline_seeds: trainings of each method that it is compared with, at most ``seeds``.
         cffn_steps: of each training; null for as many as the main training has.
-        test_images: photographs, and fakes a GAN, that a fold is tested on, at most; null for all.
+        cn_views: laundered views of each training image.
+        train_images: photographs, and fakes a GAN, that a fold trains on, at most; null for all.
+        test_images: the same of the test.
         never_train: GANs that train in no fold, because they are of another domain.
         upsamplers: each in turn is left out with all its GANs; those that the other GANs declare.
     """
@@ -247,6 +252,8 @@ class LeaveOneOutParams(_Section):
     seeds: PositiveInt
     baseline_seeds: PositiveInt
     cffn_steps: PositiveInt | None
+    cn_views: PositiveInt
+    train_images: PositiveInt | None
     test_images: PositiveInt | None
     never_train: list[str]
     upsamplers: list[Upsampler]
@@ -339,7 +346,7 @@ class Params(_Section):
     def augmentation(self) -> list[ProtocolParams]:
         """The chains of which each training image draws one."""
         named = self.cffn.augmentation
-        names = get_args(ProtocolName) if named == "all" else (named,)
+        names = PROTOCOLS if named == "all" else (named,)
         return [getattr(self.protocols, name) for name in names]
 
 

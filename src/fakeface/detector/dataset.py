@@ -16,6 +16,9 @@ from fakeface.data.splits import Split
 from fakeface.errors import FakefaceError
 from fakeface.params import ProtocolParams
 
+# Keeps the draws of mirroring apart from those of laundering.
+MIRROR_KEY = 2**30
+
 
 class LeakError(FakefaceError, ValueError):
     """An image is where it must not be; the message names it."""
@@ -54,12 +57,36 @@ class DetectorData:
         part_of = np.searchsorted(starts, rows, side="right") - 1
         return np.stack([self.sets[p].images[r - starts[p]] for p, r in zip(part_of, rows, strict=True)])
 
+    def thinned(self, photographs: int | None, fakes: int | None) -> DetectorData:
+        """At most so many photographs, and fakes a GAN, evenly spaced; None for all. Pixels are copied."""
+        limits = [photographs, *[fakes] * len(self.gans)]
+        if all(limit is None or limit >= len(part) for limit, part in zip(limits, self.sets, strict=True)):
+            return self
+        sets = []
+        for part, limit in zip(self.sets, limits, strict=True):
+            count = len(part) if limit is None else min(limit, len(part))
+            rows = np.arange(count) * len(part) // max(count, 1)
+            sets.append(ImageSet(part.images[rows], part.manifest.iloc[rows].reset_index(drop=True)))
+        return _joined(sets, self.gans)
+
     def laundered(
-        self, rows: np.ndarray, protocols: Sequence[ProtocolParams], key: Sequence[int]
+        self,
+        rows: np.ndarray,
+        protocols: Sequence[ProtocolParams],
+        key: Sequence[int],
+        *,
+        mirror: bool = False,
     ) -> np.ndarray:
-        """Images of ``rows``, each through one of the chains; its draws depend on ``key`` and the row."""
+        """Images of ``rows``, each through one of the chains; its draws depend on ``key`` and the row.
+
+        With ``mirror``, every second image on average is turned left to right first, for training.
+        """
+        images = self.images(rows)
+        if mirror:
+            turned = np.random.default_rng([*key, MIRROR_KEY]).random(len(rows)) < 0.5
+            images[turned] = images[turned, :, ::-1]
         seeds = np.column_stack([np.tile(np.asarray(key, dtype=np.int64), (len(rows), 1)), rows])
-        return launder(self.images(rows), protocols, seeds)
+        return launder(images, protocols, seeds)
 
 
 def to_input(images: np.ndarray, device: torch.device) -> torch.Tensor:
@@ -106,6 +133,10 @@ def load_split(real_dir: Path, fake_dir: Path, gans: Sequence[str], split: Split
         part = ImageSet.read(folder)
         check_split(part, source, split, folder)
         sets.append(part)
+    return _joined(sets, tuple(gans))
+
+
+def _joined(sets: Sequence[ImageSet], gans: tuple[str, ...]) -> DetectorData:
     groups = np.concatenate([np.full(len(part), group) for group, part in enumerate(sets)])
     manifest = pd.concat([part.manifest for part in sets], ignore_index=True)
-    return DetectorData(tuple(sets), groups, manifest, tuple(gans))
+    return DetectorData(tuple(sets), groups, manifest, gans)
