@@ -43,11 +43,11 @@ def comparison_metrics(params: Params, by_gan: Folds, by_upsampler: Folds) -> di
         by_upsampler: a fold for each upsampler.
 
     Returns:
-        ``variant`` and ``loss`` of our detector; its :func:`~fakeface.evaluation.comparison.summary` over
-        the folds of GANs that may train; ``out_of_domain``, the same over the GANs that never do;
-        ``upsamplers``, over the folds of upsamplers. ``methods`` has the three again for each detector that
-        ours is compared with, and ``gains`` by how much ours is better, see
-        :func:`~fakeface.evaluation.comparison.gains`.
+        ``variant`` and ``loss`` of our detector, ``never_train``; the detector's
+        :func:`~fakeface.evaluation.comparison.summary` over the folds of GANs that may train;
+        ``out_of_domain``, the same over the GANs that never do; ``upsamplers``, over the folds of upsamplers.
+        ``methods`` has the three again for each detector that ours is compared with, and ``gains`` by how
+        much ours is better, see :func:`~fakeface.evaluation.comparison.gains`.
     """
     never = params.leave_one_out.never_train
     groups: dict[str, Folds] = {
@@ -73,6 +73,7 @@ def comparison_metrics(params: Params, by_gan: Folds, by_upsampler: Folds) -> di
     return {
         "variant": params.cffn.variant,
         "loss": params.cffn.loss,
+        "never_train": list(never),
         **summaries(DETECTOR),
         "methods": {method: summaries(method) for method in _compared(by_gan)},
         "gains": {method: all_gains(method) for method in _compared(by_gan)},
