@@ -33,8 +33,8 @@ def with_frozen_threshold(fit: Fit) -> Method:
     return train_baseline
 
 
-# `paper` is Hsu, Zhuang and Lee's network and loss; `cross_entropy` is our network without pairs, its embedding
-# classified by a linear layer.
+# `paper`: Hsu, Zhuang and Lee's network and loss. `cross_entropy`: our network without pairs; a linear layer
+# classifies its embedding.
 COMPARED: dict[str, Method] = {
     "paper": with_cffn(
         variant="paper", loss="contrastive", unit_norm=False, feature_levels=(2, 3, 4), pairing="batch"

@@ -102,6 +102,23 @@ def baseline_metrics(params: Params, by_gan: Folds, by_upsampler: Folds) -> dict
     }
 
 
+def nested_metrics(folds: Folds) -> dict[str, Any]:
+    """Content of metrics/nested_validation.json: the summary over the folds, and each fold's AUROCs.
+
+    Args:
+        folds: of :func:`fakeface.evaluation.leave_one_out.score_nested`.
+    """
+    per_gan = {
+        gan: {name: block["auroc"] for name, block in summary({gan: scores}, DETECTOR).items()}
+        for gan, scores in folds.items()
+    }
+    aurocs = {
+        gan: {name: auroc and auroc["mean"] for name, auroc in values.items()}
+        for gan, values in per_gan.items()
+    }
+    return {**summary(folds, DETECTOR), "auroc_per_gan": aurocs}
+
+
 def chart_rows(by_gan: Folds) -> list[dict[str, Any]]:
     """AUROC of every detector in every fold, ``{detector, held_out, protocol, auroc}``, for `dvc plots`."""
     rows = []

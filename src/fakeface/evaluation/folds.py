@@ -89,6 +89,16 @@ def require_other_upsamplers(params: Params, fold: Fold) -> None:
                 )
 
 
+def nested_folds(params: Params) -> list[Fold]:
+    """Folds among the GANs that training may see: each is left out once, held-out GANs never occur.
+
+    Raises:
+        FoldError: if fewer than two GANs may be seen.
+    """
+    seen = [gan for gan in params.training_gans if gan in _trainable(params)]
+    return [Fold(gan, tuple(other for other in seen if other != gan), (gan,)) for gan in seen]
+
+
 def fold_params(params: Params, fold: Fold, seed: int) -> Params:
     """Params of one training of a fold: all GANs but the fold's own are held out.
 

@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 from lightning_fabric import Fabric
 
+from fakeface.data.splits import Split
 from fakeface.detector.dataset import load_split
 from fakeface.evaluation.evaluate import laundered_batches
 from fakeface.evaluation.fold_metrics import DETECTOR
 from fakeface.evaluation.fold_scores import FoldScores, Run
-from fakeface.evaluation.folds import Fold, fold_params
+from fakeface.evaluation.folds import Fold, fold_params, nested_folds
 from fakeface.evaluation.methods import Method, train_detector
 from fakeface.params import PROTOCOLS, Params
 
@@ -25,8 +26,9 @@ def score_fold(
     real_dir: Path,
     fake_dir: Path,
     fabric: Fabric,
+    split: Split = "test",
 ) -> FoldScores:
-    """Train every method with every seed and score the test split under the three protocols.
+    """Train every method with every seed and score images of the left-out GANs under the three protocols.
 
     The test images are laundered with the experiment's seed, so that all runs see the same pixels.
 
@@ -37,6 +39,7 @@ def score_fold(
         seeds: of the trainings.
         real_dir, fake_dir: as in :func:`fakeface.detector.dataset.load_split`.
         fabric: device and precision.
+        split: whose images are scored, test or validation.
     """
     settings = params.leave_one_out
     # Photographs are scarce and choose the threshold: all of them validate.
@@ -44,7 +47,7 @@ def score_fold(
     train = load_split(real_dir, fake_dir, fold.train_gans, "train")
     train = train.thinned(settings.train_images, settings.train_images)
     val = load_split(real_dir, fake_dir, fold.train_gans, "val").thinned(None, val_fakes)
-    test = load_split(real_dir, fake_dir, fold.test_gans, "test")
+    test = load_split(real_dir, fake_dir, fold.test_gans, split)
     test = test.thinned(settings.test_images, settings.test_images)
     keys = [(name, seed) for name in methods for seed in seeds]
     trained = [methods[name](fold_params(params, fold, seed), train, val, fabric) for name, seed in keys]
@@ -64,3 +67,17 @@ def score_detector(params: Params, fold: Fold, real_dir: Path, fake_dir: Path, f
     """Our detector on a fold, once a seed of ``leave_one_out.seeds``."""
     seeds = range(params.seed, params.seed + params.leave_one_out.seeds)
     return score_fold(params, fold, {DETECTOR: train_detector}, seeds, real_dir, fake_dir, fabric)
+
+
+def score_nested(params: Params, real_dir: Path, fake_dir: Path, fabric: Fabric) -> dict[str, FoldScores]:
+    """Each GAN that may be seen, left out once and scored on the validation split.
+
+    Settings are chosen by this: neither a held-out GAN nor a test image plays a part. The photographs are
+    those that choose checkpoint and threshold, which flatters every setting alike.
+    """
+    return {
+        fold.name: score_fold(
+            params, fold, {DETECTOR: train_detector}, [params.seed], real_dir, fake_dir, fabric, "val"
+        )
+        for fold in nested_folds(params)
+    }
