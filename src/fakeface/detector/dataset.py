@@ -12,16 +12,12 @@ import torch
 
 from fakeface.data.imageset import ImageSet
 from fakeface.data.laundering import launder
+from fakeface.data.membership import LeakError, check_source, check_split
 from fakeface.data.splits import Split
-from fakeface.errors import FakefaceError
-from fakeface.params import ProtocolParams
+from fakeface.params import Params, ProtocolParams
 
 # Keeps the draws of mirroring apart from those of laundering.
 MIRROR_KEY = 2**30
-
-
-class LeakError(FakefaceError, ValueError):
-    """An image is where it must not be; the message names it."""
 
 
 @dataclass(frozen=True)
@@ -95,24 +91,6 @@ def to_input(images: np.ndarray, device: torch.device) -> torch.Tensor:
     return x.permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
 
 
-def check_split(part: ImageSet, source: str | None, split: Split, folder: Path) -> None:
-    """Refuse a set that holds an image of another split or, for fakes, of another GAN.
-
-    Raises:
-        LeakError: naming the folder and the first offending image.
-    """
-    manifest = part.manifest
-    wrong = manifest[manifest["split"] != split]
-    if len(wrong):
-        row = wrong.iloc[0]
-        raise LeakError(f"{folder}: {row['name']} belongs to split {row['split']!r}, expected {split!r}")
-    if source is not None:
-        wrong = manifest[manifest["source"] != source]
-        if len(wrong):
-            row = wrong.iloc[0]
-            raise LeakError(f"{folder}: {row['name']} was made by {row['source']!r}, expected {source!r}")
-
-
 def load_split(real_dir: Path, fake_dir: Path, gans: Sequence[str], split: Split) -> DetectorData:
     """Photographs and the named GANs' images of one split; no other folder is touched.
 
@@ -131,9 +109,22 @@ def load_split(real_dir: Path, fake_dir: Path, gans: Sequence[str], split: Split
     sets = []
     for folder, source in folders:
         part = ImageSet.read(folder)
-        check_split(part, source, split, folder)
+        check_split(part, source, split, folder, gans)
         sets.append(part)
     return _joined(sets, tuple(gans))
+
+
+def refuse_held_out(data: DetectorData, params: Params) -> None:
+    """Refuse data that holds an image of a GAN that ``params`` does not train on, under whatever name.
+
+    Raises:
+        LeakError: naming the GANs, or the first image whose manifest says that it was made by another one.
+    """
+    unexpected = set(data.gans) - set(params.training_gans)
+    if unexpected:
+        raise LeakError(f"held-out GANs in training data: {sorted(unexpected)}")
+    for part, source in zip(data.sets, (None, *data.gans), strict=True):
+        check_source(part, source, "training data", params.gans)
 
 
 def _joined(sets: Sequence[ImageSet], gans: tuple[str, ...]) -> DetectorData:

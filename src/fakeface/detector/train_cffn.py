@@ -20,7 +20,7 @@ from fakeface.data import laundering
 from fakeface.detector import batches, cffn, dataset, features, losses, objectives, residual_cffn, schedule
 from fakeface.detector.batches import BalancedBatches
 from fakeface.detector.checkpoint import Checkpoint, fingerprint
-from fakeface.detector.dataset import DetectorData, to_input
+from fakeface.detector.dataset import DetectorData, refuse_held_out, to_input
 from fakeface.detector.features import FeatureNetwork
 from fakeface.detector.losses import branch_pairs_loss
 from fakeface.detector.objectives import build_objective
@@ -65,9 +65,7 @@ class CffnTrainer:
         epoch_callback: EpochCallback | None = None,
     ) -> None:
         for data in (train, val):
-            unexpected = set(data.gans) - set(params.training_gans)
-            if unexpected:
-                raise dataset.LeakError(f"held-out GANs in training data: {sorted(unexpected)}")
+            refuse_held_out(data, params)
         self.params, self.train_data, self.val_data, self.fabric = params, train, val, fabric
         self.augmentation = params.augmentation
         self.epoch_callback = epoch_callback

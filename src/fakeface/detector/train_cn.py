@@ -23,7 +23,7 @@ from tqdm import tqdm
 from fakeface.detector.batches import BalancedBatches
 from fakeface.detector.calibration import UNCALIBRATED, Calibration, fit_calibration, margins_of
 from fakeface.detector.cn import ClassificationNetwork
-from fakeface.detector.dataset import DetectorData, LeakError, to_input
+from fakeface.detector.dataset import DetectorData, refuse_held_out, to_input
 from fakeface.detector.features import FeatureNetwork
 from fakeface.errors import NonFiniteLossError
 from fakeface.evaluation.scores import choose_lower_threshold, choose_threshold, score_block
@@ -115,9 +115,7 @@ def train_cn(
         epoch_callback: called after each epoch with its number (from 1) and its losses.
     """
     for data in (train, val):
-        unexpected = set(data.gans) - set(params.training_gans)
-        if unexpected:
-            raise LeakError(f"held-out GANs in training data: {sorted(unexpected)}")
+        refuse_held_out(data, params)
     cffn = cffn.to(fabric.device).eval().requires_grad_(False)
     with tempfile.TemporaryDirectory(prefix="fakeface-features-") as folder:
         views = params.cn.views
