@@ -27,7 +27,12 @@ SMALL_KEYS = {
     "cffn": {"epochs": 1, "batch_size": 8},
     "cn": {"epochs": 1, "batch_size": 8, "views": 1},
     "evaluate": {"bootstrap": 20, "batch_size": 32},
-    "leave_one_out": {"cffn_steps": 2, "cn_views": 1, "never_train": [], "upsamplers": ["transposed", "nearest"]},
+    "leave_one_out": {
+        "cffn_steps": 2,
+        "cn_views": 1,
+        "never_train": [],
+        "upsamplers": ["transposed", "nearest"],
+    },
     "robustness": {"images": 4},
     "leaks": {"halvings": 2, "tolerance": 0.5},
 }
@@ -150,7 +155,15 @@ def test_plots_and_metrics_are_readable(project: Project) -> None:
     project.run("dvc", "plots", "show", "--out", "rendered")
     page = (project.folder / "rendered" / "index.html").read_text()
     shutil.rmtree(project.folder / "rendered")
-    for title in ("ROC", "Precision and recall", "Confusion", "KID by GAN", "CFFN loss", "Robustness", "Accuracy by coverage"):
+    for title in (
+        "ROC",
+        "Precision and recall",
+        "Confusion",
+        "KID by GAN",
+        "CFFN loss",
+        "Robustness",
+        "Accuracy by coverage",
+    ):
         assert title in page
     assert "laundered" in project.run("dvc", "metrics", "show", "metrics/evaluation.json")
 

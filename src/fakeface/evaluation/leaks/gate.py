@@ -14,6 +14,9 @@ from fakeface.params import ProtocolName
 
 # How many standard errors are put down to chance.
 CHANCE = 3
+# AUROCs of forests that learn from manifests without meaning scatter by so much more than those of fixed
+# scores: 1.2 to 1.6 times, measured with 12 to 500 images a class and two folds.
+FOREST_SCATTER = 1.5
 
 # What is wrong with the figures of a probe; empty if nothing is, None if they do not say.
 Findings = list[str] | None
@@ -62,9 +65,9 @@ def _metadata(figures: Mapping[str, Any], tolerance: float) -> Findings:
             found += [f"{split}: column {c} is {key}" for c in block[key] if c not in RECORD_COLUMNS]
         if block["auroc"] is None:
             undefined = True
-        elif block["auroc"] > 0.5 and _beyond(
-            block["auroc"], auroc_error(block["n_real"], block["n_fake"]), tolerance
-        ):
+            continue
+        error = FOREST_SCATTER * auroc_error(block["n_real"], block["n_fake"])
+        if block["auroc"] > 0.5 and _beyond(block["auroc"], error, tolerance):
             telling = {c: a for c, a in block["columns"].items() if c not in RECORD_COLUMNS}
             worst = max(telling, key=lambda column: telling[column])
             found.append(f"{split}: AUROC {block['auroc']:.3f} of the manifest, most of it by column {worst}")
