@@ -20,7 +20,10 @@ if __name__ == "__main__":
         detector = Detector.load("models/cffn.safetensors", "models/cn.safetensors", fabric)
         test = load_split(Path("data/real"), Path("data/fake"), list(params.gans), "test")
         predictions = predict_protocols(params, detector, test)
-        metrics = evaluation_metrics(params, detector.threshold, test, predictions)
+        lower = detector.lower_threshold
+        metrics = evaluation_metrics(params, detector.threshold, test, predictions, lower_threshold=lower)
         write_table(prediction_table(test, predictions), "data/predictions.csv")
-        write_pictures(Path("plots/evaluation"), params, detector.threshold, test, predictions)
+        write_pictures(
+            Path("plots/evaluation"), params, detector.threshold, test, predictions, lower_threshold=lower
+        )
         write_json("metrics/evaluation.json", provenance(params, device_name(fabric.device)) | metrics)

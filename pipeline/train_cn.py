@@ -3,9 +3,10 @@
 from pathlib import Path
 
 from fakeface.atomic import write_json
+from fakeface.detector.cn_weights import save_cn
 from fakeface.detector.dataset import load_split
 from fakeface.detector.train_cn import train_cn
-from fakeface.detector.weights import load_cffn, save_cn
+from fakeface.detector.weights import load_cffn
 from fakeface.errors import one_line_errors
 from fakeface.params import load_params
 from fakeface.provenance import provenance
@@ -22,5 +23,7 @@ if __name__ == "__main__":
         cffn, _ = load_cffn("models/cffn.safetensors")
         with live_curves("plots/cn") as log_epoch:
             result = train_cn(params, cffn, train, val, fabric, log_epoch)
-        save_cn("models/cn.safetensors", result.cn, result.threshold)
+        save_cn(
+            "models/cn.safetensors", result.cn, result.threshold, result.lower_threshold, result.calibration
+        )
         write_json("metrics/cn.json", provenance(params, device_name(fabric.device)) | result.metrics)

@@ -27,6 +27,14 @@ SMALL_KEYS = {
     "cffn": {"epochs": 1, "batch_size": 8},
     "cn": {"epochs": 1, "batch_size": 8, "views": 1},
     "evaluate": {"bootstrap": 20, "batch_size": 32},
+    "leave_one_out": {
+        "cffn_steps": 2,
+        "cn_views": 1,
+        "never_train": [],
+        "upsamplers": ["transposed", "nearest"],
+    },
+    "robustness": {"images": 4},
+    "leaks": {"halvings": 2, "tolerance": 0.5},
 }
 
 
@@ -121,6 +129,10 @@ def test_every_metrics_file_is_there_and_says_what_made_it(project: Project) -> 
         "cffn.json",
         "cn.json",
         "data.json",
+        "explain.json",
+        "leaks.json",
+        "nested_validation.json",
+        "robustness.json",
         *(f"quality/{g}.json" for g in ("dcgan", "wgan_gp")),
     ]
     for name in names:
@@ -143,7 +155,15 @@ def test_plots_and_metrics_are_readable(project: Project) -> None:
     project.run("dvc", "plots", "show", "--out", "rendered")
     page = (project.folder / "rendered" / "index.html").read_text()
     shutil.rmtree(project.folder / "rendered")
-    for title in ("ROC", "Precision and recall", "Confusion", "KID by GAN", "CFFN loss"):
+    for title in (
+        "ROC",
+        "Precision and recall",
+        "Confusion",
+        "KID by GAN",
+        "CFFN loss",
+        "Robustness",
+        "Accuracy by coverage",
+    ):
         assert title in page
     assert "laundered" in project.run("dvc", "metrics", "show", "metrics/evaluation.json")
 
@@ -169,7 +189,14 @@ def test_the_gate_has_three_answers(project: Project) -> None:
 def test_another_margin_reruns_only_what_depends_on_it(project: Project) -> None:
     # Wide enough that it changes the weights: in this short training hardly a pair is closer than 0.7.
     output = project.run("dvc", "exp", "run", "-S", "margin=50")
-    assert stages_run(output) == {"train_cffn", "train_cn", "evaluate"}
+    assert stages_run(output) == {
+        "train_cffn",
+        "train_cn",
+        "evaluate",
+        "explain",
+        "nested_validation",
+        "robustness",
+    }
     assert project.metrics("cffn.json")["margin"] == 50
     difference = project.run("dvc", "metrics", "diff")
     assert "margin" in difference

@@ -154,6 +154,7 @@ class ProtocolsParams(_Section):
 
 
 ProtocolName = Literal["laundered", "mild", "clean"]
+PROTOCOLS: tuple[str, ...] = get_args(ProtocolName)
 
 
 class QualityParams(_Section):
@@ -189,6 +190,8 @@ class CffnParams(_Section):
     steps_per_epoch: PositiveInt | None = None
     batch_size: Annotated[int, Field(ge=4, multiple_of=2)]
     lr: PositiveFloat
+    schedule: Literal["constant", "cosine"]
+    mirror: bool
     augmentation: ProtocolName | Literal["all"]
 
     @model_validator(mode="after")
@@ -206,13 +209,22 @@ class CffnParams(_Section):
 
 
 class CnParams(_Section):
-    """The classification network on frozen CFFN features."""
+    """The classification network on frozen CFFN features, its calibration and thresholds.
+
+    Attributes:
+        calibration: what is fitted on validation logits, so that scores are probabilities.
+        target_fpr: share of validation photographs above the threshold; those images are called fake.
+        target_fnr: share of validation fakes below the lower threshold; images below are called real, and
+            those between the two thresholds unsure.
+    """
 
     epochs: PositiveInt
     batch_size: Annotated[int, Field(ge=2)]
     lr: PositiveFloat
     views: PositiveInt
+    calibration: Literal["none", "temperature", "platt"]
     target_fpr: Probability
+    target_fnr: Probability
 
 
 class EvaluateParams(_Section):
@@ -227,14 +239,54 @@ class LeaveOneOutParams(_Section):
     """Folds in which one GAN, or all GANs of one upsampler, are never trained on.
 
     Attributes:
-        seeds: trainings a fold, with the seeds ``seed``, ``seed + 1``, ...
-        cffn_epochs: of each training; null for ``cffn.epochs``.
+        seeds: trainings of our detector a fold, with the seeds ``seed``, ``seed + 1``, ...
+        baseline_seeds: trainings of each method that it is compared with, at most ``seeds``.
+        cffn_steps: of each training; null for as many as the main training has.
+        cn_views: laundered views of each training image.
+        train_images: photographs, and fakes a GAN, that a fold trains on, at most; null for all.
+        test_images: the same of the test.
         never_train: GANs that train in no fold, because they are of another domain.
+        upsamplers: each in turn is left out with all its GANs; those that the other GANs declare.
     """
 
     seeds: PositiveInt
-    cffn_epochs: PositiveInt | None
+    baseline_seeds: PositiveInt
+    cffn_steps: PositiveInt | None
+    cn_views: PositiveInt
+    train_images: PositiveInt | None
+    test_images: PositiveInt | None
     never_train: list[str]
+    upsamplers: list[Upsampler]
+
+    @model_validator(mode="after")
+    def _no_more_for_baselines(self) -> LeaveOneOutParams:
+        if self.baseline_seeds > self.seeds:
+            raise ValueError(
+                f"baseline_seeds must be at most seeds ({self.seeds}), got {self.baseline_seeds}"
+            )
+        return self
+
+
+class RobustnessParams(_Section):
+    """Scores of the test images after perturbations of known strength.
+
+    Attributes:
+        images: photographs, and fakes a GAN, at most.
+    """
+
+    images: PositiveInt
+
+
+class LeaksParams(_Section):
+    """Probes for shortcuts between the classes, and the gate on them.
+
+    Attributes:
+        tolerance: how far from 0.5 the AUROC of a probe may lie.
+        halvings: random halves of the photographs that the route probe averages over.
+    """
+
+    tolerance: Fraction
+    halvings: Annotated[int, Field(ge=2)]
 
 
 class RegressionRule(_Section):
@@ -262,6 +314,8 @@ class Params(_Section):
     cn: CnParams
     evaluate: EvaluateParams
     leave_one_out: LeaveOneOutParams
+    robustness: RobustnessParams
+    leaks: LeaksParams
     regression: dict[str, RegressionRule]
 
     @model_validator(mode="after")
@@ -292,7 +346,7 @@ class Params(_Section):
     def augmentation(self) -> list[ProtocolParams]:
         """The chains of which each training image draws one."""
         named = self.cffn.augmentation
-        names = get_args(ProtocolName) if named == "all" else (named,)
+        names = PROTOCOLS if named == "all" else (named,)
         return [getattr(self.protocols, name) for name in names]
 
 

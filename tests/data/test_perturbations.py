@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from conftest import random_picture
+from conftest import REPOSITORY, random_picture
 from PIL import Image, features
 from sklearn.datasets import load_sample_images
 
@@ -16,6 +16,8 @@ from fakeface.data.perturbations import (
     unavailable,
 )
 from fakeface.data.preprocess import preprocess
+from fakeface.gans.loaders.zoo import as_source
+from fakeface.gans.weights import load_generator
 
 
 def windows(photograph: np.ndarray, side: int) -> list[np.ndarray]:
@@ -48,6 +50,28 @@ def test_each_strength_changes_every_image_and_more_than_the_one_before(family: 
     assert (by_strength > 0).all()
     for chosen in (slice(None, len(REAL)), slice(len(REAL), None)):
         assert (np.diff(by_strength[:, chosen].mean(axis=1)) > 0).all()
+
+
+@pytest.fixture(scope="module")
+def fakes() -> np.ndarray:
+    """Twelve images of this project's own DCGAN, uint8 (12, 64, 64, 3)."""
+    network = load_generator(REPOSITORY / "models" / "gans" / "dcgan.safetensors")
+    return next(as_source("dcgan", network).batches("test", 12, 0, 50))
+
+
+@available
+@pytest.mark.parametrize("family", PERTURBATIONS)
+def test_photographs_and_fakes_of_one_batch_are_both_harmed(family: str, fakes: np.ndarray) -> None:
+    images = np.concatenate([REAL, fakes])
+    classes = {"photographs": slice(None, len(REAL)), "fakes": slice(len(REAL), None)}
+    before = dict.fromkeys(classes, 0.0)
+    for strength in PERTURBATIONS[family]:
+        result = perturb(images, family, strength, np.arange(len(images)))
+        change = np.abs(result.astype(float) - images).mean(axis=(1, 2, 3))
+        for name, rows in classes.items():
+            assert (change[rows] > 0).all(), (name, strength)
+            assert change[rows].mean() > before[name], (name, strength)
+            before[name] = change[rows].mean()
 
 
 @available

@@ -13,7 +13,7 @@ from fakeface.data import collect as collecting
 from fakeface.data.collect import DuplicateAcrossSplitsError, collect
 from fakeface.data.imageset import ImageSet, ImageSetError
 from fakeface.detector.dataset import LeakError, load_split
-from fakeface.params import Params
+from fakeface.params import Params, ProtocolParams
 
 
 def test_rows_labels_and_pixels_agree(image_sets: tuple[Path, Path]) -> None:
@@ -89,3 +89,29 @@ def test_the_same_pixels_in_two_splits_are_refused(image_sets: tuple[Path, Path]
     )
     with pytest.raises(DuplicateAcrossSplitsError, match=r"folder/test/\d+ \(test\)"):
         collect(tmp_path / "real", fake, ["dcgan"])
+
+
+def test_mirroring_turns_about_half_of_the_images_and_nothing_else(image_sets: tuple[Path, Path]) -> None:
+    data = load_split(*image_sets, ["dcgan", "wgan"], "train")
+    rows = np.arange(len(data))
+    plain = data.laundered(rows, [ProtocolParams()], [3])
+    turned = data.laundered(rows, [ProtocolParams()], [3], mirror=True)
+    mirrored = np.array([np.array_equal(a, b[:, ::-1]) for a, b in zip(plain, turned, strict=True)])
+    same = np.array([np.array_equal(a, b) for a, b in zip(plain, turned, strict=True)])
+    assert (mirrored ^ same).all()
+    assert 0.3 < mirrored.mean() < 0.7
+    np.testing.assert_array_equal(turned, data.laundered(rows, [ProtocolParams()], [3], mirror=True))
+    # The memory maps stay as they are.
+    np.testing.assert_array_equal(plain, data.images(rows))
+
+
+def test_thinned_sets_are_evenly_spaced(image_sets: tuple[Path, Path]) -> None:
+    data = load_split(*image_sets, ["dcgan", "wgan"], "train")
+    assert data.thinned(None, None) is data
+    assert data.thinned(100, 100) is data
+    thin = data.thinned(6, 4)
+    assert np.bincount(thin.groups).tolist() == [6, 4, 4]
+    np.testing.assert_array_equal(thin.images([0, 1]), data.images([0, 4]))
+    np.testing.assert_array_equal(thin.images([6, 7]), data.images([24, 30]))
+    assert thin.manifest["name"].tolist()[6:8] == ["dcgan/train/000000", "dcgan/train/000006"]
+    assert thin.gans == data.gans

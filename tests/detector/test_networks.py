@@ -11,10 +11,11 @@ from scipy import ndimage
 
 from fakeface.detector.cffn import CFFN
 from fakeface.detector.cn import ClassificationNetwork
+from fakeface.detector.cn_weights import load_cn, save_cn
 from fakeface.detector.features import FeatureNetwork
 from fakeface.detector.residual_cffn import high_pass
 from fakeface.detector.variants import VARIANTS, build_cffn
-from fakeface.detector.weights import DetectorWeightsError, load_cffn, load_cn, save_cffn, save_cn
+from fakeface.detector.weights import DetectorWeightsError, load_cffn, save_cffn
 
 every_variant = pytest.mark.parametrize("variant", list(VARIANTS))
 
@@ -84,7 +85,7 @@ def test_weights_round_trip(variant: str, tmp_path: Path) -> None:
     save_cn(tmp_path / "cn.safetensors", cn, 0.123456789)
     x = torch.randn(2, 3, 64, 64)
     loaded, image_size = load_cffn(tmp_path / "cffn.safetensors")
-    loaded_cn, threshold = load_cn(tmp_path / "cn.safetensors")
+    loaded_cn, threshold, _, _ = load_cn(tmp_path / "cn.safetensors")
     assert (image_size, threshold) == (64, 0.123456789)
     assert type(loaded) is type(cffn)
     maps = cffn.level_maps(x)

@@ -134,17 +134,22 @@ def test_pairs_seen(tiny_params: Params, splits: tuple[DetectorData, DetectorDat
 def test_from_training_to_metrics(
     image_sets: tuple[Path, Path], tiny_params: Params, splits: tuple[DetectorData, DetectorData]
 ) -> None:
-    """The whole detector on the test split; permuting test labels moves neither threshold nor scores."""
+    """The whole detector on the test split."""
     fabric = make_fabric(tiny_params)
     cffn = CffnTrainer(tiny_params, *splits, fabric).fit().cffn
     before = {name: tensor.clone() for name, tensor in cffn.state_dict().items()}
     result = train_cn(tiny_params, cffn, *splits, fabric)
     for name, tensor in cffn.state_dict().items():
         assert torch.equal(tensor, before[name]), f"{name} changed although the CFFN is frozen"
-    detector = Detector(cffn, result.cn, result.threshold, 64, fabric)
+    lower = result.lower_threshold
+    detector = Detector(cffn, result.cn, result.threshold, 64, fabric, result.calibration, lower)
+    assert detector.lower_threshold == lower
     test = load_split(*image_sets, list(tiny_params.gans), "test")
     predictions = predict_protocols(tiny_params, detector, test)
-    metrics = evaluation_metrics(tiny_params, detector.threshold, test, predictions)
+    metrics = evaluation_metrics(
+        tiny_params, detector.threshold, test, predictions, lower_threshold=detector.lower_threshold
+    )
+    assert (metrics["threshold"], metrics["lower_threshold"]) == (result.threshold, lower)
     assert metrics["held_out"] == ["sngan", "stylegan2", "digiface_dcgan"]
     for name in ("laundered", "mild", "clean"):
         blocks = metrics[name]
@@ -152,12 +157,17 @@ def test_from_training_to_metrics(
         assert blocks["seen"]["n_fake"] == 5 * 10
         assert blocks["unseen"]["n_fake"] == 3 * 10
         assert blocks["overall"]["n_fake"] == 8 * 10
-        assert all(blocks[key]["n_real"] == 10 for key in ("overall", "seen", "unseen"))
+        for key in ("overall", "seen", "unseen"):
+            assert blocks[key]["n_real"] == 10
+            for metric in ("unsure", "unsure_real", "unsure_fake"):
+                assert 0 <= blocks[key][metric] <= 1
+            assert (blocks[key]["accuracy_decided"] is None) == (
+                "accuracy_decided" in blocks[key].get("undefined", {})
+            )
+        assert "unsure" not in blocks["per_gan"]["dcgan"]
     table = prediction_table(test, predictions)
     assert table["gan"].tolist()[:10] == [""] * 10
     assert table.columns.tolist() == ["name", "gan", "score_laundered", "score_mild", "score_clean"]
-    # The threshold rule holds on the validation photographs that it was chosen on.
-    assert 0 <= detector.threshold <= 1
 
 
 def test_batch_size_of_the_evaluation_does_not_matter(

@@ -11,6 +11,7 @@ from fakeface.evaluation.folds import (
     FoldError,
     fold_params,
     gan_fold,
+    nested_folds,
     require_other_upsamplers,
     upsampler_fold,
     upsamplers,
@@ -54,10 +55,24 @@ def test_only_the_folds_own_gans_train(params: Params) -> None:
     inner = fold_params(params, fold, seed=7)
     assert tuple(inner.training_gans) == fold.train_gans
     assert inner.seed == 7
-    assert inner.cffn.epochs == params.leave_one_out.cffn_epochs
-    settings = params.leave_one_out.model_copy(update={"cffn_epochs": None})
+    shortened = inner.cffn.epochs * inner.cffn.steps_per_epoch
+    assert params.leave_one_out.cffn_steps <= shortened < params.leave_one_out.cffn_steps + inner.cffn.epochs
+    assert inner.cn.views == params.leave_one_out.cn_views
+    settings = params.leave_one_out.model_copy(update={"cffn_steps": None})
     whole = fold_params(params.model_copy(update={"leave_one_out": settings}), fold, seed=7)
     assert whole.cffn == params.cffn
+
+
+def test_nested_folds_never_see_a_held_out_gan(params: Params) -> None:
+    params = params.model_copy(update={"held_out": ["sngan", "stylegan2"]})
+    folds = nested_folds(params)
+    seen = set(params.gans) - {"sngan", "stylegan2", "digiface_dcgan"}
+    assert {fold.name for fold in folds} == seen
+    for fold in folds:
+        assert set(fold.train_gans) | set(fold.test_gans) == seen
+    alone = params.model_copy(update={"held_out": [gan for gan in params.gans if gan != "dcgan"]})
+    with pytest.raises(FoldError, match="fold dcgan: no GAN is left to train on"):
+        nested_folds(alone)
 
 
 def test_a_shared_upsampler_is_refused(params: Params) -> None:

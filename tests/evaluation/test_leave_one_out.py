@@ -9,22 +9,21 @@ import pytest
 
 from fakeface.baselines.registry import BASELINES
 from fakeface.detector.dataset import DetectorData, load_split
-from fakeface.evaluation.folds import gan_fold
-from fakeface.evaluation.leave_one_out import (
-    THRESHOLD_KEY,
-    Trained,
-    fold_metrics,
-    score_fold,
-    train_detector,
-    with_frozen_threshold,
-)
-from fakeface.params import Params
+from fakeface.evaluation.compared import COMPARED, THRESHOLD_KEY, score_compared, with_frozen_threshold
+from fakeface.evaluation.fold_metrics import fold_metrics
+from fakeface.evaluation.fold_reports import nested_metrics
+from fakeface.evaluation.folds import gan_fold, upsampler_fold
+from fakeface.evaluation.leave_one_out import score_fold, score_nested
+from fakeface.evaluation.methods import Trained, train_detector
+from fakeface.params import Params, load_params
 from fakeface.runtime import make_fabric
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
 def quick(tiny_params: Params) -> Params:
-    settings = tiny_params.leave_one_out.model_copy(update={"cffn_epochs": 1})
+    settings = tiny_params.leave_one_out.model_copy(update={"cffn_steps": 2, "seeds": 2, "baseline_seeds": 1})
     names = ("dcgan", "wgan", "digiface_dcgan")
     gans = {name: tiny_params.gans[name] for name in names}
     return tiny_params.model_copy(update={"leave_one_out": settings, "gans": gans, "held_out": []})
@@ -51,6 +50,54 @@ def test_detector_and_baseline_on_one_fold(quick: Params, image_sets: tuple[Path
         assert len(block["auroc_ci95"]) == 2
     again = score_fold(quick, fold, {"detector": train_detector}, [1], *image_sets, fabric)
     np.testing.assert_array_equal(again.runs[0].scores["mild"], scores.runs[1].scores["mild"])
+
+
+def test_thinned_folds_keep_every_validation_photograph(quick: Params, image_sets: tuple[Path, Path]) -> None:
+    settings = quick.leave_one_out.model_copy(update={"train_images": 8, "test_images": 5})
+    thin = quick.model_copy(update={"leave_one_out": settings})
+    sizes: list[list[int]] = []
+
+    def count(params: Params, train: DetectorData, val: DetectorData, fabric: object) -> Trained:
+        sizes.extend([np.bincount(train.groups).tolist(), np.bincount(val.groups).tolist()])
+        return Trained(lambda images: images.mean(axis=(1, 2, 3)) / 255, 0.5)
+
+    scores = score_fold(thin, gan_fold(thin, "dcgan"), {"count": count}, [0], *image_sets, make_fabric(thin))
+    assert sizes == [[8, 8], [10, 2]]
+    assert np.bincount(scores.labels).tolist() == [5, 5]
+
+
+def test_methods_that_ours_is_compared_with(quick: Params, image_sets: tuple[Path, Path]) -> None:
+    """A fold of two tested GANs: every method trains, scores in [0, 1], and each GAN gets its own block."""
+    names = ("lsgan", "wgan", "wgan_gp")
+    settings = quick.leave_one_out.model_copy(update={"never_train": []})
+    gans = {name: load_params(ROOT / "params.yaml").gans[name] for name in names}
+    params = quick.model_copy(update={"leave_one_out": settings, "gans": gans})
+    fold = upsampler_fold(params, "transposed")
+    scores = score_compared(params, fold, *image_sets, make_fabric(params))
+    assert [run.method for run in scores.runs] == list(COMPARED)
+    for run in scores.runs:
+        for values in run.scores.values():
+            assert values.min() >= 0
+            assert values.max() <= 1
+    metrics = fold_metrics(params, fold, scores, "paper")
+    assert metrics["test_gans"] == ["lsgan", "wgan"]
+    assert metrics["mild"]["n_fake"] == 20
+    assert {gan: blocks["mild"]["n_fake"] for gan, blocks in metrics["per_gan"].items()} == {
+        "lsgan": 10,
+        "wgan": 10,
+    }
+
+
+def test_nested_scores_are_those_of_validation_images(quick: Params, image_sets: tuple[Path, Path]) -> None:
+    folds = score_nested(quick, *image_sets, make_fabric(quick))
+    assert list(folds) == ["dcgan", "wgan"]
+    for gan, scores in folds.items():
+        assert all("/val/" in name for name in scores.names)
+        assert set(scores.gans) == {"", gan}
+    metrics = nested_metrics(folds)
+    assert set(metrics["auroc_per_gan"]) == {"dcgan", "wgan"}
+    mean = np.mean([values["mild"] for values in metrics["auroc_per_gan"].values()])
+    assert metrics["mild"]["auroc"]["mean"] == pytest.approx(mean)
 
 
 def test_no_method_is_shown_the_left_out_gan(quick: Params, image_sets: tuple[Path, Path]) -> None:

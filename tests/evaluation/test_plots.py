@@ -18,6 +18,7 @@ from fakeface.evaluation.plots import (
     thin,
     write_calibration,
     write_confusion,
+    write_coverage,
     write_embedding,
     write_histograms,
     write_pr,
@@ -84,13 +85,37 @@ def test_thinning_never_strays_further_than_it_says(seed, n, n_points):
         assert distance.max() <= walked[-1] / (n_points - 1) + 1e-9
 
 
-def test_calibration_rows_add_up_to_the_metric(tmp_path):
-    labels, scores = overlapping()
+@pytest.mark.parametrize("n_real", [2000, 70])
+def test_calibration_rows_add_up_to_the_metric(tmp_path, n_real):
+    labels, scores = (values[2000 - n_real :] for values in overlapping())
     write_calibration(tmp_path / "calibration.json", {"all": (labels, scores)})
     rows = json.loads((tmp_path / "calibration.json").read_text())
     assert sum(row["n"] for row in rows) == len(labels)
-    ece = sum(row["n"] * abs(row["mean_score"] - row["share_fake"]) for row in rows) / len(labels)
+    assert sum(row["weight"] for row in rows) == pytest.approx(1, abs=1e-4)
+    assert sum(row["weight"] * row["share_fake"] for row in rows) == pytest.approx(0.5, abs=1e-4)
+    ece = sum(row["weight"] * abs(row["mean_score"] - row["share_fake"]) for row in rows)
     assert ece == pytest.approx(score_block(labels, scores, 0.5)["ece"], abs=1e-4)
+
+
+def test_coverage_rows_end_at_balanced_accuracy_on_all_images(tmp_path):
+    labels, scores = overlapping()
+    curves = {"all seen": (labels, scores), "constant": (labels, np.full(len(labels), 0.5))}
+    write_coverage(tmp_path / "coverage.json", curves, 0.55)
+    coverage, accuracy = read_curve(tmp_path / "coverage.json", "all seen", "coverage", "accuracy")
+    assert 50 < len(coverage) <= CURVE_POINTS
+    assert np.all(np.diff(coverage) >= 0)
+    assert coverage[-1] == 1
+    assert accuracy[-1] == pytest.approx(sk.balanced_accuracy_score(labels, scores > 0.55), abs=1e-5)
+    constant = read_curve(tmp_path / "coverage.json", "constant", "coverage", "accuracy")
+    assert [list(axis) for axis in constant] == [[1], [0.5]]
+
+
+def test_the_unsure_band_is_drawn_where_there_is_one(tmp_path):
+    real, fakes = histogram_arguments()
+    for name, lower in (("none", None), ("empty", 0.6), ("band", 0.3)):
+        write_histograms(tmp_path / name, real, fakes, threshold=0.6, lower_threshold=lower)
+    assert (tmp_path / "none").read_bytes() == (tmp_path / "empty").read_bytes()
+    assert (tmp_path / "none").read_bytes() != (tmp_path / "band").read_bytes()
 
 
 def test_confusion_rows_count_like_the_metrics(tmp_path):
@@ -123,11 +148,12 @@ def test_every_file_has_the_same_bytes_on_a_rerun(tmp_path):
         write_roc(folder / "roc.json", {"dcgan": (labels, scores)})
         write_pr(folder / "pr.json", {"dcgan": (labels, scores)})
         write_calibration(folder / "calibration.json", {"dcgan": (labels, scores)})
+        write_coverage(folder / "coverage.json", {"dcgan": (labels, scores)}, 0.5)
         write_confusion(folder / "confusion.csv", labels, scores, ["x"] * 600, 0.5)
         write_histograms(folder / "scores.png", *histogram_arguments(), threshold=0.6, held_out=HELD_OUT)
         write_embedding(folder / "embedding.png", *embedding_arguments(), gans=GANS, held_out=HELD_OUT)
     names = sorted(path.name for path in (tmp_path / "first").iterdir())
-    assert len(names) == 6
+    assert len(names) == 7
     for name in names:
         assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes()
 

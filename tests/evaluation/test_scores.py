@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from fakeface.evaluation.scores import METRICS, choose_threshold, score_block
+from fakeface.evaluation.scores import METRICS, choose_lower_threshold, choose_threshold, score_block
 
 # Few distinct values, bin edges and the ends among them: ties and boundaries are the hard cases.
 tied = st.sampled_from([0.0, 1 / 15, 0.2, 0.25, 0.4, 0.5, 0.6, 0.75, 0.8, 14 / 15, 1.0])
@@ -53,6 +55,8 @@ def reference_eer(labels, scores):
 
 
 def reference_ece(labels, scores):
+    """Bin by bin, every image with its weight: each class has one half in all."""
+    weights = np.where(labels == 1, 0.5 / (labels == 1).sum(), 0.5 / (labels == 0).sum())
     total = 0.0
     for index in range(15):
         low, high = np.linspace(0, 1, 16)[index : index + 2]
@@ -60,7 +64,9 @@ def reference_ece(labels, scores):
         if index == 0:
             inside |= scores == 0
         if inside.any():
-            total += inside.mean() * abs(labels[inside].mean() - scores[inside].mean())
+            here = weights[inside]
+            gap = np.average(labels[inside], weights=here) - np.average(scores[inside], weights=here)
+            total += here.sum() * abs(gap)
     return total
 
 
@@ -185,9 +191,43 @@ def test_one_class_alone_leaves_what_it_can_define():
     reals = score_block([0, 0], [0.2, 0.9], 0.5)
     assert (reals["fpr"], reals["real_recall"], reals["recall"]) == (0.5, 0.5, None)
     assert set(reals["undefined"].values()) == {"no fake images"}
+    assert fakes["ece"] is fakes["ece_ci95"] is reals["ece"] is None
 
     nothing = score_block([], [], 0.5, bootstrap=3)
     assert nothing["undefined"] == dict.fromkeys(METRICS, "no images")
+
+
+def test_ece_is_of_even_odds_whatever_the_numbers_of_the_classes():
+    """Scores that are P(fake) at even odds stay calibrated when one class has ten times the images."""
+    rng = np.random.default_rng(0)
+    logits = rng.normal(-1, np.sqrt(2), 40_000), rng.normal(1, np.sqrt(2), 40_000)
+    reals, fakes = (1 / (1 + np.exp(-values)) for values in logits)
+    for part in (reals, reals[::10]):
+        scores, labels = np.r_[part, fakes], np.repeat([0, 1], [len(part), len(fakes)])
+        assert score_block(labels, scores, 0.5)["ece"] < 0.02
+    few = score_block(np.repeat([0, 1], [40, 400]), np.r_[reals[:40], fakes[:400]], 0.5)
+    thrice = np.r_[reals[:40], np.tile(fakes[:400], 3)]
+    many = score_block(np.repeat([0, 1], [40, 1200]), thrice, 0.5)
+    assert many["ece"] == pytest.approx(few["ece"], abs=1e-12)
+
+
+def test_ece_is_the_same_with_the_classes_swapped():
+    labels, scores = overlapping(40, 90)
+    swapped = score_block(1 - labels, 1 - scores, 0.5)
+    assert swapped["ece"] == pytest.approx(score_block(labels, scores, 0.5)["ece"], abs=1e-12)
+
+
+def test_resampled_ece_is_weighted_as_the_value_is():
+    labels, scores = overlapping(300, 1500)
+    block = score_block(labels, scores, 0.5, bootstrap=1000)
+    rng = np.random.default_rng(99)
+    reals, fakes = scores[labels == 0], scores[labels == 1]
+    loop = [
+        reference_ece(labels, np.r_[rng.choice(reals, reals.size), rng.choice(fakes, fakes.size)])
+        for _ in range(300)
+    ]
+    low, high = block["ece_ci95"]
+    assert np.percentile(loop, [2.5, 97.5]) == pytest.approx([low, high], abs=0.2 * (high - low))
 
 
 def test_keys_with_and_without_bootstrap():
@@ -294,6 +334,40 @@ def test_threshold_keeps_its_promise_in_the_block(scores, target):
     assert block["fpr"] <= target
 
 
+@given(
+    st.lists(st.tuples(probability, st.integers(0, 2)), min_size=1, max_size=60),
+    st.floats(0, 1, exclude_max=True),
+    st.booleans(),
+)
+@settings(max_examples=300, deadline=None)
+def test_lower_threshold_is_the_largest_within_the_target(fakes, target, by_gan):
+    scores, gans = np.array([score for score, _ in fakes]), np.array([gan for _, gan in fakes])
+    threshold = choose_lower_threshold(scores, target, groups=gans if by_gan else None)
+    groups = [scores[gans == gan] for gan in np.unique(gans)] if by_gan else [scores]
+
+    def missed(value):
+        return sum(Fraction(int((part < value).sum()), len(part)) for part in groups) / len(groups)
+
+    assert threshold in scores
+    assert missed(threshold) <= target + 1e-9
+    assert missed(np.nextafter(threshold, 2)) > target - 1e-9
+
+
+@given(st.lists(probability, min_size=1, max_size=60), st.floats(0, 0.99))
+@settings(deadline=None)
+def test_lower_threshold_mirrors_the_upper_one(scores, target):
+    fakes = np.round(np.array(scores) * 1024) / 1024  # so that 1 - score is exact
+    assert choose_lower_threshold(fakes, target) == 1 - choose_threshold(1 - fakes, target)
+
+
+def test_lower_threshold_weighs_gans_not_images():
+    scores, gans = np.r_[np.full(90, 0.9), np.linspace(0.1, 0.19, 10)], np.repeat(["many", "few"], [90, 10])
+    assert choose_lower_threshold(scores, 0.05) == pytest.approx(0.15)
+    assert choose_lower_threshold(scores, 0.05, groups=gans) == pytest.approx(0.11)
+    thrice = np.tile(np.arange(100) / 100, 3)
+    assert choose_lower_threshold(thrice, 0.05, groups=np.repeat([0, 1, 2], 100)) == 0.05
+
+
 def test_threshold_at_five_percent_of_a_hundred():
     assert choose_threshold(np.arange(100) / 100, 0.05) == 0.94
     assert choose_threshold(np.full(100, 0.7), 0.05) == 0.7
@@ -321,3 +395,10 @@ def test_threshold_of_single_precision_scores_survives_json():
 def test_bad_threshold_input_is_named(scores, target, message):
     with pytest.raises(ValueError, match=message):
         choose_threshold(scores, target)
+    with pytest.raises(ValueError, match=message.replace("target_fpr", "target_fnr")):
+        choose_lower_threshold(scores, target)
+
+
+def test_groups_of_another_length_are_refused():
+    with pytest.raises(ValueError, match=r"groups must have one entry a score, got \(2,\) for \(1,\)"):
+        choose_lower_threshold([0.5], 0.05, groups=[0, 1])

@@ -13,7 +13,7 @@ import numpy as np
 from lightning_fabric import Fabric
 from tqdm import tqdm
 
-from fakeface.detector.dataset import DetectorData, LeakError
+from fakeface.detector.dataset import DetectorData, refuse_held_out
 from fakeface.errors import FakefaceError
 from fakeface.params import Params, ProtocolParams
 
@@ -166,9 +166,7 @@ def training_views(params: Params, data: DetectorData, views: int, limit: int) -
         LeakError: if the data holds images of a GAN that params holds out.
         BaselineDataError: if there are no photographs, no fakes, or a GAN has none.
     """
-    unexpected = set(data.gans) - set(params.training_gans)
-    if unexpected:
-        raise LeakError(f"held-out GANs in training data: {sorted(unexpected)}")
+    refuse_held_out(data, params)
     sizes = np.bincount(data.groups, minlength=1 + len(data.gans))
     empty = [name for name, size in zip(("photographs", *data.gans), sizes, strict=True) if not size]
     if empty or not data.gans:

@@ -13,6 +13,7 @@ import pandas as pd
 
 from fakeface.atomic import atomic_path
 from fakeface.data.imageset import MANIFEST_COLUMNS, ImageSet
+from fakeface.data.membership import check_split
 from fakeface.data.splits import SPLITS
 from fakeface.errors import FakefaceError
 
@@ -29,13 +30,15 @@ def collect(real_dir: Path, fake_dir: Path, gans: Sequence[str]) -> pd.DataFrame
 
     Raises:
         DuplicateAcrossSplitsError: if two splits share an image.
+        LeakError: if a set holds images of another split or source.
         ImageSetError: if a set is missing or damaged.
     """
     tables = []
     for gan, folder in [("", Path(real_dir)), *((gan, Path(fake_dir) / gan) for gan in gans)]:
         for split in SPLITS:
-            manifest = ImageSet.read(folder / split).manifest
-            tables.append(manifest[list(MANIFEST_COLUMNS)].assign(gan=gan))
+            part = ImageSet.read(folder / split)
+            check_split(part, gan or None, split, folder / split, gans)
+            tables.append(part.manifest[list(MANIFEST_COLUMNS)].assign(gan=gan))
     table = pd.concat(tables, ignore_index=True)
     splits_of = table.groupby("sha256")["split"].transform("nunique")
     shared = table[splits_of > 1].sort_values("sha256")

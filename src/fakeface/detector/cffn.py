@@ -70,14 +70,15 @@ class CFFN(FeatureNetwork):
         self.heads = nn.ModuleDict(heads)
         self._initialise(self.heads)
 
-    def level_maps(self, x: torch.Tensor) -> list[torch.Tensor]:
-        """(B, 3, S, S) in [-1, 1] to one (B, 128, s, s) map a feature level, finest first."""
-        maps = []
+    def blocks_and_maps(self, x: torch.Tensor) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+        """(B, 3, S, S) in [-1, 1] to a dense block's output and a (B, 128, s, s) map a feature level."""
+        outputs, maps = [], []
         x = self.stem(x)
         for level, block in enumerate(self.blocks, start=1):
             x = block(x)
             if level in self.feature_levels:
+                outputs.append(x)
                 maps.append(self.heads[str(level)](x))
             if level <= len(self.transitions):
                 x = self.transitions[level - 1](x)
-        return maps
+        return outputs, maps

@@ -12,13 +12,12 @@ import torch
 
 from fakeface.data.imageset import ImageSet
 from fakeface.data.laundering import launder
+from fakeface.data.membership import LeakError, check_source, check_split
 from fakeface.data.splits import Split
-from fakeface.errors import FakefaceError
-from fakeface.params import ProtocolParams
+from fakeface.params import Params, ProtocolParams
 
-
-class LeakError(FakefaceError, ValueError):
-    """An image is where it must not be; the message names it."""
+# Keeps the draws of mirroring apart from those of laundering.
+MIRROR_KEY = 2**30
 
 
 @dataclass(frozen=True)
@@ -54,36 +53,42 @@ class DetectorData:
         part_of = np.searchsorted(starts, rows, side="right") - 1
         return np.stack([self.sets[p].images[r - starts[p]] for p, r in zip(part_of, rows, strict=True)])
 
+    def thinned(self, photographs: int | None, fakes: int | None) -> DetectorData:
+        """At most so many photographs, and fakes a GAN, evenly spaced; None for all. Pixels are copied."""
+        limits = [photographs, *[fakes] * len(self.gans)]
+        if all(limit is None or limit >= len(part) for limit, part in zip(limits, self.sets, strict=True)):
+            return self
+        sets = []
+        for part, limit in zip(self.sets, limits, strict=True):
+            count = len(part) if limit is None else min(limit, len(part))
+            rows = np.arange(count) * len(part) // max(count, 1)
+            sets.append(ImageSet(part.images[rows], part.manifest.iloc[rows].reset_index(drop=True)))
+        return _joined(sets, self.gans)
+
     def laundered(
-        self, rows: np.ndarray, protocols: Sequence[ProtocolParams], key: Sequence[int]
+        self,
+        rows: np.ndarray,
+        protocols: Sequence[ProtocolParams],
+        key: Sequence[int],
+        *,
+        mirror: bool = False,
     ) -> np.ndarray:
-        """Images of ``rows``, each through one of the chains; its draws depend on ``key`` and the row."""
+        """Images of ``rows``, each through one of the chains; its draws depend on ``key`` and the row.
+
+        With ``mirror``, every second image on average is turned left to right first, for training.
+        """
+        images = self.images(rows)
+        if mirror:
+            turned = np.random.default_rng([*key, MIRROR_KEY]).random(len(rows)) < 0.5
+            images[turned] = images[turned, :, ::-1]
         seeds = np.column_stack([np.tile(np.asarray(key, dtype=np.int64), (len(rows), 1)), rows])
-        return launder(self.images(rows), protocols, seeds)
+        return launder(images, protocols, seeds)
 
 
 def to_input(images: np.ndarray, device: torch.device) -> torch.Tensor:
     """uint8 (B, H, W, 3) to the networks' float32 (B, 3, H, W) in [-1, 1]."""
     x = torch.from_numpy(images).to(device, non_blocking=True)
     return x.permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
-
-
-def check_split(part: ImageSet, source: str | None, split: Split, folder: Path) -> None:
-    """Refuse a set that holds an image of another split or, for fakes, of another GAN.
-
-    Raises:
-        LeakError: naming the folder and the first offending image.
-    """
-    manifest = part.manifest
-    wrong = manifest[manifest["split"] != split]
-    if len(wrong):
-        row = wrong.iloc[0]
-        raise LeakError(f"{folder}: {row['name']} belongs to split {row['split']!r}, expected {split!r}")
-    if source is not None:
-        wrong = manifest[manifest["source"] != source]
-        if len(wrong):
-            row = wrong.iloc[0]
-            raise LeakError(f"{folder}: {row['name']} was made by {row['source']!r}, expected {source!r}")
 
 
 def load_split(real_dir: Path, fake_dir: Path, gans: Sequence[str], split: Split) -> DetectorData:
@@ -104,8 +109,25 @@ def load_split(real_dir: Path, fake_dir: Path, gans: Sequence[str], split: Split
     sets = []
     for folder, source in folders:
         part = ImageSet.read(folder)
-        check_split(part, source, split, folder)
+        check_split(part, source, split, folder, gans)
         sets.append(part)
+    return _joined(sets, tuple(gans))
+
+
+def refuse_held_out(data: DetectorData, params: Params) -> None:
+    """Refuse data that holds an image of a GAN that ``params`` does not train on, under whatever name.
+
+    Raises:
+        LeakError: naming the GANs, or the first image whose manifest says that it was made by another one.
+    """
+    unexpected = set(data.gans) - set(params.training_gans)
+    if unexpected:
+        raise LeakError(f"held-out GANs in training data: {sorted(unexpected)}")
+    for part, source in zip(data.sets, (None, *data.gans), strict=True):
+        check_source(part, source, "training data", params.gans)
+
+
+def _joined(sets: Sequence[ImageSet], gans: tuple[str, ...]) -> DetectorData:
     groups = np.concatenate([np.full(len(part), group) for group, part in enumerate(sets)])
     manifest = pd.concat([part.manifest for part in sets], ignore_index=True)
-    return DetectorData(tuple(sets), groups, manifest, tuple(gans))
+    return DetectorData(tuple(sets), groups, manifest, gans)

@@ -40,9 +40,18 @@ class FeatureNetwork(nn.Module):
                 if isinstance(module, nn.Conv2d):
                     module.weight.div_(math.sqrt(self.feature_dim))
 
+    def blocks_and_maps(self, x: torch.Tensor) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+        """(B, 3, S, S) in [-1, 1] to what each feature level's block puts out, and the level maps made of it.
+
+        Returns:
+            One (B, C, s, s) a feature level before its head, finest first, where Grad-CAM looks; and
+            :meth:`level_maps` of the same pass.
+        """
+        raise NotImplementedError
+
     def level_maps(self, x: torch.Tensor) -> list[torch.Tensor]:
         """(B, 3, S, S) in [-1, 1] to one (B, 128, s, s) map a feature level, finest first."""
-        raise NotImplementedError
+        return self.blocks_and_maps(x)[1]
 
     def embed_maps(self, maps: Sequence[torch.Tensor]) -> torch.Tensor:
         """Level maps to embeddings (B, feature_dim): pooled over the picture and joined."""

@@ -57,14 +57,15 @@ class ResidualCFFN(FeatureNetwork):
         )
         self._initialise(self.heads)
 
-    def level_maps(self, x: torch.Tensor) -> list[torch.Tensor]:
-        """(B, 3, S, S) in [-1, 1] to one (B, 128, S/32, S/32) map a feature level, finest first."""
+    def blocks_and_maps(self, x: torch.Tensor) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+        """(B, 3, S, S) in [-1, 1] to an output and a (B, 128, S/32, S/32) map a feature level."""
         side = x.shape[-1] // 32
         x = high_pass(x)
-        maps = []
+        outputs, maps = [], []
         for level, layers in enumerate(self.levels, start=1):
             x = layers(x)
             if level in self.feature_levels:
+                outputs.append(x)
                 # Averaging first is the same arithmetic for a 1x1 convolution, and cheaper.
                 maps.append(self.heads[str(level)](F.adaptive_avg_pool2d(x, side)))
-        return maps
+        return outputs, maps

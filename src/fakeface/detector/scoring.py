@@ -8,20 +8,25 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 
+from fakeface.detector.calibration import UNCALIBRATED, Calibration, margins_of
 from fakeface.detector.cn import ClassificationNetwork
+from fakeface.detector.cn_weights import load_cn
 from fakeface.detector.dataset import to_input
 from fakeface.detector.features import FeatureNetwork
-from fakeface.detector.weights import load_cffn, load_cn
+from fakeface.detector.weights import load_cffn
 
 
 class Detector:
-    """CFFN, CN and the frozen threshold.
+    """CFFN, CN, its calibration and the frozen thresholds.
 
     Args:
         cffn, cn: trained networks.
         threshold: an image is called fake when its score is above this.
         image_size: side of the images that the networks were trained on.
         fabric: device and precision.
+        calibration: from the CN's logits to scores; the thresholds are on its scale.
+        lower_threshold: an image is called real when its score is below this, and unsure between the two
+            (:mod:`fakeface.detector.verdict`); None for ``threshold``, so that none is unsure.
     """
 
     def __init__(
@@ -31,10 +36,14 @@ class Detector:
         threshold: float,
         image_size: int,
         fabric: Fabric,
+        calibration: Calibration = UNCALIBRATED,
+        lower_threshold: float | None = None,
     ) -> None:
         self.cffn = cffn.to(fabric.device).eval()
         self.cn = cn.to(fabric.device).eval()
         self.threshold = threshold
+        self.lower_threshold = threshold if lower_threshold is None else lower_threshold
+        self.calibration = calibration
         self.image_size = image_size
         self.fabric = fabric
 
@@ -46,8 +55,16 @@ class Detector:
             DetectorWeightsError: if one is absent, damaged or does not fit.
         """
         cffn, image_size = load_cffn(cffn_path)
-        cn, threshold = load_cn(cn_path)
-        return cls(cffn, cn, threshold, image_size, fabric)
+        stored = load_cn(cn_path)
+        return cls(
+            cffn,
+            stored.cn,
+            stored.threshold,
+            image_size,
+            fabric,
+            calibration=stored.calibration,
+            lower_threshold=stored.lower_threshold,
+        )
 
     @torch.no_grad()
     def score_and_embed(self, images: np.ndarray, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
@@ -58,7 +75,7 @@ class Detector:
             batch_size: images a forward pass.
 
         Returns:
-            P(fake) float64 (N,) in [0, 1] and embeddings float32 (N, feature_dim).
+            calibrated P(fake) float64 (N,) in [0, 1] and embeddings float32 (N, feature_dim).
         """
         scores, embeddings = [], []
         for start in range(0, len(images), batch_size):
@@ -66,7 +83,7 @@ class Detector:
             with self.fabric.autocast():
                 maps = self.cffn.level_maps(x)
                 logits = self.cn(FeatureNetwork.joint_map(maps))
-            scores.append(logits.float().softmax(dim=1)[:, 1].double().cpu().numpy())
+            scores.append(self.calibration.scores(margins_of(logits)))
             embeddings.append(self.cffn.embed_maps(maps).float().cpu().numpy())
         if not scores:
             return np.empty(0), np.empty((0, self.cffn.feature_dim), dtype=np.float32)

@@ -17,13 +17,14 @@ from lightning_fabric import Fabric
 from tqdm import tqdm
 
 from fakeface.data import laundering
-from fakeface.detector import batches, cffn, dataset, features, losses, objectives, residual_cffn
+from fakeface.detector import batches, cffn, dataset, features, losses, objectives, residual_cffn, schedule
 from fakeface.detector.batches import BalancedBatches
 from fakeface.detector.checkpoint import Checkpoint, fingerprint
-from fakeface.detector.dataset import DetectorData, to_input
+from fakeface.detector.dataset import DetectorData, refuse_held_out, to_input
 from fakeface.detector.features import FeatureNetwork
 from fakeface.detector.losses import branch_pairs_loss
 from fakeface.detector.objectives import build_objective
+from fakeface.detector.schedule import learning_rate
 from fakeface.detector.variants import build_cffn
 from fakeface.errors import NonFiniteLossError
 from fakeface.params import Params
@@ -64,9 +65,7 @@ class CffnTrainer:
         epoch_callback: EpochCallback | None = None,
     ) -> None:
         for data in (train, val):
-            unexpected = set(data.gans) - set(params.training_gans)
-            if unexpected:
-                raise dataset.LeakError(f"held-out GANs in training data: {sorted(unexpected)}")
+            refuse_held_out(data, params)
         self.params, self.train_data, self.val_data, self.fabric = params, train, val, fabric
         self.augmentation = params.augmentation
         self.epoch_callback = epoch_callback
@@ -98,7 +97,8 @@ class CffnTrainer:
         }
         hashes = [*self.train_data.manifest["sha256"], *self.val_data.manifest["sha256"]]
         networks = [cffn, features, residual_cffn]
-        modules = [batches, dataset, laundering, losses, objectives, *networks, sys.modules[__name__]]
+        modules = [batches, dataset, laundering, losses, objectives, schedule, *networks]
+        modules.append(sys.modules[__name__])
         return fingerprint(settings, hashes, modules)
 
     # --- batches -----------------------------------------------------------------------------
@@ -112,7 +112,8 @@ class CffnTrainer:
     def _load(self, step: int) -> tuple[np.ndarray, np.ndarray]:
         """Rows and laundered images of a step."""
         rows = self._rows(step)
-        return rows, self.train_data.laundered(rows, self.augmentation, _seed(self.params, TRAIN_KEY, step))
+        key = _seed(self.params, TRAIN_KEY, step)
+        return rows, self.train_data.laundered(rows, self.augmentation, key, mirror=self.params.cffn.mirror)
 
     def _loss(self, x: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         if self.params.cffn.pairing == "batch":
@@ -130,6 +131,10 @@ class CffnTrainer:
         if not math.isfinite(value):
             names = ", ".join(self.train_data.manifest["name"].iloc[rows].astype(str))
             raise NonFiniteLossError(f"loss is {value} at step {step}; batch: {names}")
+        settings = self.params.cffn
+        total = settings.epochs * self.steps_per_epoch
+        for group in self.optimiser.param_groups:
+            group["lr"] = learning_rate(settings.schedule, settings.lr, step, total)
         self.optimiser.zero_grad(set_to_none=True)
         self.fabric.backward(loss)
         self.optimiser.step()

@@ -1,4 +1,4 @@
-"""Training of the CN on the features of a frozen CFFN, and choice of the decision threshold.
+"""Training of the CN on the features of a frozen CFFN; its calibration and its decision thresholds.
 
 The CFFN no longer changes, so its features are computed once: several laundered views of each
 training image, kept in a memory-mapped file. The epochs then cost next to nothing.
@@ -21,11 +21,12 @@ from lightning_fabric import Fabric
 from tqdm import tqdm
 
 from fakeface.detector.batches import BalancedBatches
+from fakeface.detector.calibration import UNCALIBRATED, Calibration, fit_calibration, margins_of
 from fakeface.detector.cn import ClassificationNetwork
-from fakeface.detector.dataset import DetectorData, LeakError, to_input
+from fakeface.detector.dataset import DetectorData, refuse_held_out, to_input
 from fakeface.detector.features import FeatureNetwork
 from fakeface.errors import NonFiniteLossError
-from fakeface.evaluation.scores import choose_threshold
+from fakeface.evaluation.scores import choose_lower_threshold, choose_threshold, score_block
 from fakeface.params import Params
 
 EpochCallback = Callable[[int, dict[str, float]], None]
@@ -36,11 +37,21 @@ FORWARD_BATCH = 500
 
 @dataclass
 class CnResult:
-    """A trained CN (weights of the best validation epoch), its threshold and what the training did."""
+    """A trained CN (weights of the best validation epoch) and what goes with it.
+
+    Attributes:
+        cn: in evaluation mode.
+        threshold: images whose calibrated score is above are called fake.
+        metrics: what the training did, as in metrics/cn.json.
+        calibration: fitted on validation images.
+        lower_threshold: images whose calibrated score is below are called real.
+    """
 
     cn: ClassificationNetwork
     threshold: float
     metrics: dict[str, Any]
+    calibration: Calibration
+    lower_threshold: float
 
 
 @torch.no_grad()
@@ -94,7 +105,7 @@ def train_cn(
     fabric: Fabric,
     epoch_callback: EpochCallback | None = None,
 ) -> CnResult:
-    """Train the CN and freeze its threshold on validation photographs.
+    """Train the CN, then calibrate it and freeze its thresholds on validation images.
 
     Args:
         params: validated params.
@@ -104,9 +115,7 @@ def train_cn(
         epoch_callback: called after each epoch with its number (from 1) and its losses.
     """
     for data in (train, val):
-        unexpected = set(data.gans) - set(params.training_gans)
-        if unexpected:
-            raise LeakError(f"held-out GANs in training data: {sorted(unexpected)}")
+        refuse_held_out(data, params)
     cffn = cffn.to(fabric.device).eval().requires_grad_(False)
     with tempfile.TemporaryDirectory(prefix="fakeface-features-") as folder:
         views = params.cn.views
@@ -166,8 +175,7 @@ def _fit(
         if epoch_callback:
             epoch_callback(epoch + 1, history[-1])
     network.load_state_dict(best)
-    probability = val_logits().softmax(dim=1)[:, 1].double().cpu().numpy()
-    threshold = choose_threshold(probability[val.labels == 0], params.cn.target_fpr)
+    calibration, decision = _decide(params, val, margins_of(val_logits()))
     losses = [row["val_loss"] for row in history]
     metrics = {
         "epochs": params.cn.epochs,
@@ -176,8 +184,35 @@ def _fit(
         "final_val_loss": losses[-1],
         "best_val_loss": min(losses),
         "views": params.cn.views,
-        "threshold": threshold,
-        "target_fpr": params.cn.target_fpr,
-        "n_val_real": int((val.labels == 0).sum()),
+        **decision,
     }
-    return CnResult(network.eval(), threshold, metrics)
+    return CnResult(network.eval(), decision["threshold"], metrics, calibration, decision["lower_threshold"])
+
+
+def _decide(params: Params, val: DetectorData, margins: np.ndarray) -> tuple[Calibration, dict[str, Any]]:
+    """Calibrate, then choose both thresholds on calibrated scores; all of it on validation images alone.
+
+    Returns:
+        The calibration, and what metrics/cn.json says of it and of the thresholds.
+    """
+    calibration = fit_calibration(params.cn.calibration, margins, val.labels)
+    scores, real = calibration.scores(margins), val.groups == 0
+    threshold = choose_threshold(scores[real], params.cn.target_fpr)
+    gans = val.groups[~real]
+    lower_threshold = choose_lower_threshold(scores[~real], params.cn.target_fnr, groups=gans)
+    logits = np.column_stack([np.zeros_like(margins), calibration.logits(margins)])
+    uncalibrated = score_block(val.labels, UNCALIBRATED.scores(margins), threshold)
+    return calibration, {
+        "threshold": threshold,
+        "lower_threshold": lower_threshold,
+        "target_fpr": params.cn.target_fpr,
+        "target_fnr": params.cn.target_fnr,
+        "n_val_real": int(real.sum()),
+        "n_val_fake": len(gans),
+        "calibration": calibration.numbers(),
+        "val_ece_uncalibrated": uncalibrated["ece"],
+        "val_ece": score_block(val.labels, scores, threshold)["ece"],
+        "calibrated_val_loss": float(
+            _balanced_cross_entropy(torch.from_numpy(logits), torch.from_numpy(val.labels))
+        ),
+    }

@@ -1,8 +1,9 @@
-"""CFFN and CN weights as safetensors, with what is needed to rebuild the network in the header."""
+"""Weights as safetensors, with what is needed to rebuild the network in the header; the CFFN's own file."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -10,22 +11,31 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
-from fakeface.detector.cn import ClassificationNetwork
 from fakeface.detector.features import FeatureNetwork
 from fakeface.detector.variants import VARIANTS, build_cffn
 from fakeface.errors import FakefaceError
 from fakeface.tensorfile import save_tensors
+
+CFFN_KEYS = ("variant", "feature_levels", "unit_norm", "image_size")
 
 
 class DetectorWeightsError(FakefaceError, ValueError):
     """A weights file is damaged or belongs to another network."""
 
 
-def _save(path: Path, module: nn.Module, header: dict[str, Any]) -> None:
+def save_module(path: str | Path, module: nn.Module, header: dict[str, Any]) -> None:
+    """Write the tensors of a module, and a header of values that JSON knows; ``network`` names its kind."""
     save_tensors(path, module.state_dict(), {key: json.dumps(value) for key, value in header.items()})
 
 
-def _load(path: Path, kind: str) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+def load_tensors(
+    path: Path, kind: str, keys: Collection[str]
+) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Tensors and header of a file whose ``network`` must be ``kind`` and whose header must hold ``keys``.
+
+    Raises:
+        DetectorWeightsError: if the file is absent, damaged, of another network or of an older version.
+    """
     try:
         with safe_open(path, framework="pt") as stored:
             header = {key: json.loads(value) for key, value in (stored.metadata() or {}).items()}
@@ -34,10 +44,19 @@ def _load(path: Path, kind: str) -> tuple[dict[str, torch.Tensor], dict[str, Any
         raise DetectorWeightsError(f"{path}: cannot be read as safetensors ({error})") from error
     if header.get("network") != kind:
         raise DetectorWeightsError(f"{path}: network must be {kind!r}, got {header.get('network')!r}")
+    if missing := sorted(set(keys) - set(header)):
+        raise DetectorWeightsError(
+            f"{path}: the header lacks {', '.join(missing)}; make the file anew: dvc repro train_{kind}"
+        )
     return tensors, header
 
 
-def _fill(path: Path, module: nn.Module, tensors: dict[str, torch.Tensor]) -> None:
+def fill_module(path: Path, module: nn.Module, tensors: dict[str, torch.Tensor]) -> None:
+    """Put tensors into a module.
+
+    Raises:
+        DetectorWeightsError: if they are not those that it has.
+    """
     try:
         module.load_state_dict(tensors)
     except RuntimeError as error:
@@ -53,7 +72,7 @@ def save_cffn(path: str | Path, cffn: FeatureNetwork, image_size: int) -> None:
         "unit_norm": cffn.unit_norm,
         "image_size": image_size,
     }
-    _save(Path(path), cffn, header)
+    save_module(path, cffn, header)
 
 
 def load_cffn(path: str | Path) -> tuple[FeatureNetwork, int]:
@@ -63,30 +82,10 @@ def load_cffn(path: str | Path) -> tuple[FeatureNetwork, int]:
         DetectorWeightsError: if the file is absent, damaged or of another network.
     """
     path = Path(path)
-    tensors, header = _load(path, "cffn")
+    tensors, header = load_tensors(path, "cffn", CFFN_KEYS)
     if header["variant"] not in VARIANTS:
         known = ", ".join(VARIANTS)
         raise DetectorWeightsError(f"{path}: variant must be one of {known}, got {header['variant']!r}")
     cffn = build_cffn(header["variant"], header["feature_levels"], header["unit_norm"])
-    _fill(path, cffn, tensors)
+    fill_module(path, cffn, tensors)
     return cffn.eval(), int(header["image_size"])
-
-
-def save_cn(path: str | Path, cn: ClassificationNetwork, threshold: float) -> None:
-    """Write a CN together with its frozen decision threshold on P(fake)."""
-    _save(Path(path), cn, {"network": "cn", "threshold": threshold})
-
-
-def load_cn(path: str | Path) -> tuple[ClassificationNetwork, float]:
-    """The CN of a file, in evaluation mode, and its threshold.
-
-    Raises:
-        DetectorWeightsError: if the file is absent, damaged or of another network.
-    """
-    path = Path(path)
-    tensors, header = _load(path, "cn")
-    if "conv.weight" not in tensors:
-        raise DetectorWeightsError(f"{path}: conv.weight is missing")
-    cn = ClassificationNetwork(tensors["conv.weight"].shape[1])
-    _fill(path, cn, tensors)
-    return cn.eval(), float(header["threshold"])

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from fakeface.evaluation.evaluate import PROTOCOLS
 from fakeface.evaluation.fold_scores import FoldScores
 from fakeface.evaluation.scores import bootstrap_samples, interval, mean_block
+from fakeface.params import PROTOCOLS
 
 # The figures that are averaged over folds. AUROC first: it needs no threshold.
 SUMMARISED = ("auroc", "average_precision", "precision", "recall", "fpr", "ece")

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from fakeface.errors import FakefaceError
 from fakeface.params import Params
+
+# Of an epoch of a shortened training: a validation costs about as much as ten.
+LEAST_STEPS = 25
 
 
 class FoldError(FakefaceError, ValueError):
@@ -85,6 +89,16 @@ def require_other_upsamplers(params: Params, fold: Fold) -> None:
                 )
 
 
+def nested_folds(params: Params) -> list[Fold]:
+    """Folds among the GANs that training may see: each is left out once, held-out GANs never occur.
+
+    Raises:
+        FoldError: if fewer than two GANs may be seen.
+    """
+    seen = [gan for gan in params.training_gans if gan in _trainable(params)]
+    return [Fold(gan, tuple(other for other in seen if other != gan), (gan,)) for gan in seen]
+
+
 def fold_params(params: Params, fold: Fold, seed: int) -> Params:
     """Params of one training of a fold: all GANs but the fold's own are held out.
 
@@ -95,7 +109,11 @@ def fold_params(params: Params, fold: Fold, seed: int) -> Params:
     """
     settings = params.leave_one_out
     cffn = params.cffn
-    if settings.cffn_epochs is not None:
-        cffn = cffn.model_copy(update={"epochs": settings.cffn_epochs})
+    if settings.cffn_steps is not None:
+        # Short epochs, so that there is still a choice of checkpoints.
+        epochs = max(1, min(cffn.epochs, settings.cffn_steps // LEAST_STEPS))
+        steps = math.ceil(settings.cffn_steps / epochs)
+        cffn = cffn.model_copy(update={"epochs": epochs, "steps_per_epoch": steps})
+    cn = params.cn.model_copy(update={"views": settings.cn_views})
     held_out = [gan for gan in params.gans if gan not in fold.train_gans]
-    return params.model_copy(update={"held_out": held_out, "cffn": cffn, "seed": seed})
+    return params.model_copy(update={"held_out": held_out, "cffn": cffn, "cn": cn, "seed": seed})

@@ -20,6 +20,7 @@ from sklearn.decomposition import PCA
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from fakeface.atomic import write_bytes, write_text
+from fakeface.evaluation.refusal import coverage_curve
 from fakeface.evaluation.scores import ECE_BINS, calibration_bins, checked
 
 Path = str | PathLike[str]
@@ -63,29 +64,50 @@ def write_pr(path: Path, curves: Curves) -> None:
 
 
 def write_calibration(path: Path, curves: Curves) -> None:
-    """Reliability diagrams as JSON rows ``curve, mean_score, share_fake, n``, one row a bin that has images.
+    """Reliability diagrams as JSON rows ``curve, mean_score, share_fake, weight, n``, a row a used bin.
 
-    The bins are those of the metric ``ece``. A calibrated detector lies on the diagonal. The share of fakes
-    is that of the test set, so a detector trained on another balance of classes leaves the diagonal for that
-    reason alone.
+    Bins and weights are those of the metric ``ece``: each class weighs one half in all, so ``mean_score`` and
+    ``share_fake`` are weighted means, ``weight`` adds up to 1 over a curve, and ``ece`` is the weighted mean
+    of their distances. ``n`` counts images. A detector whose score is P(fake) at even odds lies on the
+    diagonal, whatever the numbers of photographs and fakes.
 
     Args and errors as for :func:`write_roc`.
     """
     rows = []
     for name, (is_fake, scores) in _both_classes(curves).items():
         bins = calibration_bins(scores)
+        weights = np.where(is_fake, 0.5 / is_fake.sum(), 0.5 / (~is_fake).sum())
         for index in range(ECE_BINS):
             inside = bins == index
             if inside.any():
-                mean_score, share_fake = _rounded(scores[inside].mean()), _rounded(is_fake[inside].mean())
+                here = weights[inside]
                 rows.append(
                     {
                         "curve": name,
-                        "mean_score": mean_score,
-                        "share_fake": share_fake,
+                        "mean_score": _rounded(np.average(scores[inside], weights=here)),
+                        "share_fake": _rounded(np.average(is_fake[inside], weights=here)),
+                        "weight": _rounded(here.sum()),
                         "n": int(inside.sum()),
                     }
                 )
+    _write_rows(path, rows)
+
+
+def write_coverage(path: Path, curves: Curves, threshold: float) -> None:
+    """Accuracy against coverage as JSON rows ``curve, coverage, accuracy``, at most 200 points a curve.
+
+    Args:
+        path: of the JSON file.
+        curves: as for :func:`write_roc`.
+        threshold: an image is called fake if its score is above.
+
+    Raises:
+        ValueError: as :func:`write_roc`.
+    """
+    rows = []
+    for name, (is_fake, scores) in _both_classes(curves).items():
+        coverage, accuracy = coverage_curve(is_fake, scores, threshold)
+        rows += _points(name, "coverage", coverage, "accuracy", accuracy)
     _write_rows(path, rows)
 
 
@@ -122,6 +144,7 @@ def write_histograms(
     fake_scores: Mapping[str, Any],
     *,
     threshold: float,
+    lower_threshold: float | None = None,
     held_out: Sequence[str] = (),
     title: str = "Scores of photographs and of each GAN's fakes",
 ) -> None:
@@ -131,7 +154,9 @@ def write_histograms(
         path: of the PNG.
         real_scores: (N,) of P(fake) of the photographs.
         fake_scores: GAN -> (M,) of P(fake).
-        threshold: drawn as a line.
+        threshold: drawn as a dashed line.
+        lower_threshold: scores from this to ``threshold`` are shaded as unsure; none are if it is None or
+            not below the other.
         held_out: GANs that training never saw; their panels say so.
         title: above the panels.
 
@@ -142,6 +167,7 @@ def write_histograms(
     fakes = {name: _scores_of(name, scores) for name, scores in fake_scores.items()}
     if not fakes:
         raise ValueError("fake_scores must hold at least one GAN, got none")
+    unsure = lower_threshold is not None and lower_threshold < threshold
     n_columns = min(3, len(fakes))
     n_rows = -(-len(fakes) // n_columns)
     figure = _figure(max(6.4, 3.4 * n_columns + 0.6), 2.5 * n_rows + 1.1)
@@ -152,6 +178,8 @@ def write_histograms(
         _histogram(panel, real, REAL_COLOUR)
         _histogram(panel, scores, colours[name])
         panel.axvline(threshold, color="black", linestyle="--", linewidth=1)
+        if unsure:
+            panel.axvspan(lower_threshold, threshold, color="black", alpha=0.07, linewidth=0)
         seen = "unseen" if name in held_out else "seen"
         panel.set_title(f"{name} ({seen}): {np.mean(scores > threshold):.0%} caught", fontsize=10)
         if index + n_columns >= len(fakes):
@@ -164,7 +192,8 @@ def write_histograms(
     figure.suptitle(title, fontsize=12)
     figure.supxlabel(
         f"Grey: the same {len(real)} photographs in each panel. Colour: fakes.\n"
-        f"Dashed: the threshold {threshold:.3f}; {np.mean(real > threshold):.1%} of the photographs above.",
+        f"Dashed: the threshold {threshold:.3f}; {np.mean(real > threshold):.1%} of the photographs above."
+        + (f" Shaded: unsure, from {lower_threshold:.3f}." if unsure else ""),
         fontsize=9,
     )
     _write_png(path, figure)

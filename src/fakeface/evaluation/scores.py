@@ -27,8 +27,8 @@ METRICS = (
 ECE_BINS = 15
 
 # What a metric needs in order to mean anything. Precision without photographs would be 1 by construction.
-_NEEDS_FAKES = frozenset(METRICS) - {"fpr", "real_recall", "accuracy", "ece"}
-_NEEDS_REALS = frozenset(METRICS) - {"recall", "accuracy", "ece"}
+_NEEDS_FAKES = frozenset(METRICS) - {"fpr", "real_recall", "accuracy"}
+_NEEDS_REALS = frozenset(METRICS) - {"recall", "accuracy"}
 _CELLS_PER_CHUNK = 1_000_000
 
 
@@ -80,7 +80,8 @@ def score_block(
       ROC joined by straight lines.
     - ``ece``: expected calibration error (Guo et al., "On Calibration of Modern Neural Networks", 2017,
       eq. 3), with P(fake) as the confidence and the share of fakes as the accuracy, over 15 equal
-      right-closed bins.
+      right-closed bins. Each class weighs one half in all: a score is P(fake) at even odds, and says nothing
+      of how many fakes a test set has for each photograph. So it needs both classes.
 
     Intervals are 95 % percentile bootstrap intervals over images; photographs and fakes are resampled
     separately, so each resample has the same n_real and n_fake. Resamples in which a metric is undefined
@@ -224,6 +225,37 @@ def choose_threshold(real_scores: Any, target_fpr: float) -> float:
     return float(candidates[np.argmax(n_above / scores.size <= target_fpr)])
 
 
+def choose_lower_threshold(fake_scores: Any, target_fnr: float, *, groups: Any = None) -> float:
+    """The largest threshold that at most ``target_fnr`` of the fakes lie below.
+
+    The counterpart of :func:`choose_threshold`, for a second threshold under which images pass for real. The
+    answer is one of the scores; the next higher one lets too many fakes through.
+
+    Args:
+        fake_scores: (N,) of P(fake) of validation fakes, N >= 1, in [0, 1].
+        target_fnr: share of misses to stay within, in [0, 1).
+        groups: (N,), the GAN of each fake; the share is then the mean over GANs, so that a GAN with more
+            images does not weigh more.
+
+    Raises:
+        ValueError: for no scores, scores or a share out of range, or groups of another length.
+    """
+    scores = np.asarray(fake_scores, dtype=np.float64)
+    if scores.ndim != 1 or scores.size == 0:
+        raise ValueError(f"fake_scores must be (N,) with N >= 1, got {scores.shape}")
+    _require_probabilities(scores)
+    if not 0 <= target_fnr < 1:
+        raise ValueError(f"target_fnr must be in [0, 1), got {target_fnr}")
+    groups = np.zeros(scores.size) if groups is None else np.asarray(groups)
+    if groups.shape != scores.shape:
+        raise ValueError(f"groups must have one entry a score, got {groups.shape} for {scores.shape}")
+    candidates = np.unique(scores)
+    parts = [np.sort(scores[groups == group]) for group in np.unique(groups)]
+    below = np.mean([np.searchsorted(part, candidates) / part.size for part in parts], axis=0)
+    # The mean over GANs rounds: three times 0.05 / 3 is more than 0.05.
+    return float(candidates[np.flatnonzero(below <= target_fnr + 1e-12)[-1]])
+
+
 def calibration_bins(scores: np.ndarray) -> np.ndarray:
     """Calibration bin of each score, int (N,): bin i covers (i / 15, (i + 1) / 15], the first 0 as well."""
     edges = np.linspace(0, 1, ECE_BINS + 1)
@@ -293,8 +325,11 @@ def _measure(fakes: np.ndarray, reals: np.ndarray, ladder: _Ladder) -> dict[str,
     # Where nothing is left above, no fake is here either, and the step is 0 whatever the precision.
     ap = np.einsum("ru,ru->r", fakes, caught_from / np.maximum(called_from, 1))
 
-    excess = fakes - (fakes + reals) * ladder.values
-    gaps = np.abs(np.add.reduceat(excess, ladder.bin_starts, axis=1)).sum(axis=1)
+    # A bin's share of fakes less its mean score, times its weight: what fakes lack to 1 less what photographs
+    # have above 0, each relative to the size of its class.
+    lacking = np.add.reduceat(fakes * (1 - ladder.values), ladder.bin_starts, axis=1)
+    exceeding = np.add.reduceat(reals * ladder.values, ladder.bin_starts, axis=1)
+    gaps = np.abs(_ratio(lacking, n_fake[:, None]) - _ratio(exceeding, n_real[:, None])).sum(axis=1)
 
     return {
         "precision": _ratio(caught, caught + false_alarms),
@@ -305,7 +340,7 @@ def _measure(fakes: np.ndarray, reals: np.ndarray, ladder: _Ladder) -> dict[str,
         "average_precision": _ratio(ap, n_fake),
         "eer": _equal_error_rate(fakes_up_to, reals_up_to),
         "fpr": _ratio(false_alarms, n_real),
-        "ece": _ratio(gaps, n_fake + n_real),
+        "ece": gaps / 2,
         "real_precision": _ratio(passed, passed + missed),
         "real_recall": _ratio(passed, n_real),
     }

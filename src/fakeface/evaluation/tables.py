@@ -2,6 +2,7 @@
 
     python -m fakeface.evaluation.tables results --metrics metrics
     python -m fakeface.evaluation.tables compare results/initial results/expanded --names initial expanded
+    python -m fakeface.evaluation.tables folds --metrics metrics
     python -m fakeface.evaluation.tables cards models/gans
     python -m fakeface.evaluation.tables memorisation zoo/metrics/memorisation
     python -m fakeface.evaluation.tables readme README.md --check
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from fakeface.atomic import write_text
+from fakeface.evaluation.fold_tables import folds_table
 from fakeface.evaluation.generator_tables import cards_table, memorisation_table
 from fakeface.evaluation.markdown import MISSING, TableError, get, markdown_table, number, read_json
 
@@ -196,6 +198,8 @@ def _run_marker(line: str, at: int, folder: Path) -> str:
 def _make(arguments: argparse.Namespace, folder: Path) -> str:
     if arguments.command == "results":
         return results_tables(folder / arguments.metrics, arguments.part)
+    if arguments.command == "folds":
+        return folds_table(folder / arguments.metrics, tuple(arguments.protocols))
     if arguments.command == "cards":
         return cards_table(folder / arguments.folder)
     if arguments.command == "memorisation":
@@ -226,6 +230,9 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("second", type=Path, metavar="DIR_B")
     compare.add_argument("--names", nargs=2, default=["before", "after"], metavar=("A", "B"))
     compare.add_argument("--protocol", choices=PROTOCOLS, default="laundered")
+    folds = commands.add_parser("folds", help="unseen GANs, detector by detector")
+    folds.add_argument("--metrics", type=Path, default=Path("metrics"), metavar="DIR")
+    folds.add_argument("--protocols", nargs="+", choices=PROTOCOLS, default=PROTOCOLS)
     cards = commands.add_parser("cards", help="the generators trained here")
     cards.add_argument("folder", type=Path, metavar="DIR")
     memorisation = commands.add_parser("memorisation", help="distances to the nearest training photograph")

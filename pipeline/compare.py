@@ -1,0 +1,22 @@
+"""Over all folds: mean, worst, spread, and gains over each baseline: python pipeline/compare.py"""
+
+from pathlib import Path
+
+from fakeface.atomic import write_json
+from fakeface.errors import one_line_errors
+from fakeface.evaluation.fold_reports import baseline_metrics, chart_rows, comparison_metrics, read_folds
+from fakeface.params import load_params
+from fakeface.provenance import provenance
+
+if __name__ == "__main__":
+    with one_line_errors():
+        params = load_params()
+        data = Path("data")
+        by_gan = read_folds(list(params.gans), data / "leave_one_out", data / "baselines")
+        by_upsampler = read_folds(
+            params.leave_one_out.upsamplers, data / "leave_one_upsampler_out", data / "baselines_upsampler"
+        )
+        facts = provenance(params)
+        write_json("metrics/leave_one_out.json", facts | comparison_metrics(params, by_gan, by_upsampler))
+        write_json("metrics/baselines.json", facts | baseline_metrics(params, by_gan, by_upsampler))
+        write_json("plots/leave_one_out.json", chart_rows(by_gan))

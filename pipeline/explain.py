@@ -1,0 +1,19 @@
+"""What the features learnt, in pictures and a few figures: python pipeline/explain.py"""
+
+from pathlib import Path
+
+from fakeface.atomic import write_json
+from fakeface.detector.scoring import Detector
+from fakeface.errors import one_line_errors
+from fakeface.evaluation.explain.explain import explain
+from fakeface.params import load_params
+from fakeface.provenance import provenance
+from fakeface.runtime import device_name, make_fabric
+
+if __name__ == "__main__":
+    with one_line_errors():
+        params = load_params()
+        fabric = make_fabric(params)
+        detector = Detector.load("models/cffn.safetensors", "models/cn.safetensors", fabric)
+        metrics = explain(params, detector, Path("data/real"), Path("data/fake"), Path("plots/explain"))
+        write_json("metrics/explain.json", provenance(params, device_name(fabric.device)) | metrics)

@@ -1,0 +1,19 @@
+"""Unseen GANs within the training GANs, to choose settings by: python pipeline/nested_validation.py"""
+
+from pathlib import Path
+
+from fakeface.atomic import write_json
+from fakeface.errors import one_line_errors
+from fakeface.evaluation.fold_reports import nested_metrics
+from fakeface.evaluation.leave_one_out import score_nested
+from fakeface.params import load_params
+from fakeface.provenance import provenance
+from fakeface.runtime import device_name, make_fabric
+
+if __name__ == "__main__":
+    with one_line_errors():
+        params = load_params()
+        fabric = make_fabric(params)
+        folds = score_nested(params, Path("data/real"), Path("data/fake"), fabric)
+        metrics = provenance(params, device_name(fabric.device)) | nested_metrics(folds)
+        write_json("metrics/nested_validation.json", metrics)

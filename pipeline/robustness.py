@@ -1,0 +1,24 @@
+"""Judge the detector on test images harmed in known ways: python pipeline/robustness.py"""
+
+from pathlib import Path
+
+from fakeface.atomic import write_json
+from fakeface.detector.dataset import load_split
+from fakeface.detector.scoring import Detector
+from fakeface.errors import one_line_errors
+from fakeface.evaluation.robustness import robustness_metrics
+from fakeface.evaluation.robustness_plots import write_picture, write_rows
+from fakeface.params import load_params
+from fakeface.provenance import provenance
+from fakeface.runtime import device_name, make_fabric
+
+if __name__ == "__main__":
+    with one_line_errors():
+        params = load_params()
+        fabric = make_fabric(params)
+        detector = Detector.load("models/cffn.safetensors", "models/cn.safetensors", fabric)
+        test = load_split(Path("data/real"), Path("data/fake"), list(params.gans), "test")
+        metrics = robustness_metrics(params, detector, test)
+        write_rows("plots/robustness.json", metrics)
+        write_picture("plots/robustness.png", metrics)
+        write_json("metrics/robustness.json", provenance(params, device_name(fabric.device)) | metrics)

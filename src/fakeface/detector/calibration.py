@@ -1,0 +1,167 @@
+"""From the CN's two logits to P(fake): temperature scaling and Platt scaling, fitted on validation images.
+
+Trained networks are overconfident: they go on sharpening their logits after the last error on training
+images is gone. One or two numbers put that right, and leave the order of the images, so AUROC, as it is:
+
+    P(fake) = sigmoid(slope * margin + bias),    margin = logit of fake - logit of real
+
+``platt`` fits both numbers (Platt, "Probabilistic outputs for support vector machines", 1999).
+``temperature`` fits the slope alone, 1 / T (Guo et al., "On Calibration of Modern Neural Networks", 2017).
+``none`` is slope 1 and bias 0, the softmax.
+
+Each class weighs one half in the fit. How many fakes stand against each photograph is our choice, since
+fakes are free, and says nothing about the pictures that users bring. So P(fake) is meant at even odds, and
+who knows the odds in his own pictures adds their logarithm to the logit of the score.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.optimize import minimize
+from scipy.special import expit
+
+from fakeface.errors import FakefaceError
+
+METHODS = ("none", "temperature", "platt")
+# Of margins with a standard deviation of 1. Anything less does not rank the images better than chance, and
+# would bring different margins so close together that they might share a score.
+_MIN_SLOPE = 1e-6
+_GRADIENT_TOLERANCE, _LARGEST_GRADIENT = 1e-8, 1e-6
+
+
+class CalibrationError(FakefaceError, ValueError):
+    """A calibration is not one, or there is nothing to fit it on."""
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """An increasing map from margins to P(fake).
+
+    Attributes:
+        method: one of :data:`METHODS`.
+        slope: float > 0; 1 / temperature.
+        bias: float.
+        fallback: why ``method`` is ``none`` although another was asked for; else None.
+
+    Raises:
+        CalibrationError: for an unknown method, a slope that is not above 0, or numbers that are not finite.
+    """
+
+    method: str
+    slope: float
+    bias: float
+    fallback: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise CalibrationError(f"method must be one of {', '.join(METHODS)}, got {self.method!r}")
+        if not _is_number(self.slope) or self.slope <= 0:
+            raise CalibrationError(f"slope must be a number > 0, got {self.slope!r}")
+        if not _is_number(self.bias):
+            raise CalibrationError(f"bias must be a number, got {self.bias!r}")
+
+    def logits(self, margins: np.ndarray) -> np.ndarray:
+        """Calibrated log-odds of being fake, float64 (N,)."""
+        return self.slope * np.asarray(margins, dtype=np.float64) + self.bias
+
+    def scores(self, margins: np.ndarray) -> np.ndarray:
+        """P(fake) at even odds, float64 (N,) in [0, 1]. Log-odds above about 36 all round to 1."""
+        return expit(self.logits(margins))
+
+    def numbers(self) -> dict[str, Any]:
+        """What the weights file and the metrics say of it: method, slope, bias and a fallback's reason."""
+        numbers = {"method": self.method, "slope": self.slope, "bias": self.bias}
+        return numbers if self.fallback is None else numbers | {"fallback": self.fallback}
+
+
+UNCALIBRATED = Calibration("none", 1.0, 0.0)
+
+
+def margins_of(logits: torch.Tensor) -> np.ndarray:
+    """Logits (N, 2), column 1 for fake, to margins float64 (N,)."""
+    pairs = logits.detach().double().cpu().numpy()
+    return pairs[:, 1] - pairs[:, 0]
+
+
+def fit_calibration(method: str, margins: np.ndarray, labels: np.ndarray) -> Calibration:
+    """Minimise the class-balanced negative log-likelihood of validation images.
+
+    The targets are Platt's: (n + 1) / (n + 2) for the n fakes and 1 / (n + 2) for the n photographs in place
+    of 1 and 0. So the minimum is finite even where a margin parts the classes perfectly, and the fewer
+    images, the less certain the scores. The problem is convex; margins are standardised for the solver.
+
+    Where the best slope is not above 0, the margins do not rank these fakes above these photographs, and no
+    increasing map improves on a constant. Then the result is the identity, and its ``fallback`` says why.
+
+    Args:
+        method: one of :data:`METHODS`.
+        margins: float (N,), of photographs and fakes of SEEN GANs that did not train.
+        labels: int (N,) of 0 (photograph) and 1 (fake).
+
+    Raises:
+        CalibrationError: for an unknown method, a class without images, or margins that are not finite.
+    """
+    if method not in METHODS:
+        raise CalibrationError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
+    margins, labels = np.asarray(margins, dtype=np.float64), np.asarray(labels)
+    n_fake = int((labels == 1).sum())
+    n_real = len(labels) - n_fake
+    if not n_real or not n_fake:
+        raise CalibrationError(
+            f"calibration needs photographs and fakes, got {n_real} photographs and {n_fake} fakes"
+        )
+    if n_wrong := int((~np.isfinite(margins)).sum()):
+        raise CalibrationError(f"margins must be finite, got {n_wrong} of {len(margins)} that are not")
+    if method == "none":
+        return UNCALIBRATED
+    has_bias = method == "platt"
+    centre = float(margins.mean()) if has_bias else 0.0
+    scale = float(np.sqrt(np.mean((margins - centre) ** 2)))
+    if scale <= 1e-12 * abs(centre):
+        return replace(UNCALIBRATED, fallback=f"{method}: all margins are equal")
+    x = ((margins - centre) / scale)[:, None]
+    design = np.hstack([x, np.ones_like(x)]) if has_bias else x
+    targets = np.where(labels == 1, (n_fake + 1) / (n_fake + 2), 1 / (n_real + 2))
+    weights = np.where(labels == 1, 0.5 / n_fake, 0.5 / n_real)
+    slope, *bias = _minimise(design, targets, weights)
+    if slope < _MIN_SLOPE:
+        reason = f"{method}: the best slope, {slope / scale:.3g}, is not above 0"
+        return replace(UNCALIBRATED, fallback=reason)
+    return Calibration(method, slope / scale, bias[0] - slope * centre / scale if has_bias else 0.0)
+
+
+def _minimise(design: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> list[float]:
+    """Coefficients (K,) of a logistic regression with soft targets, by Newton's method in a trust region."""
+
+    def loss(coefficients: np.ndarray) -> float:
+        logits = design @ coefficients
+        return float(weights @ (np.logaddexp(0, logits) - targets * logits))
+
+    def gradient(coefficients: np.ndarray) -> np.ndarray:
+        return design.T @ (weights * (expit(design @ coefficients) - targets))
+
+    def hessian(coefficients: np.ndarray) -> np.ndarray:
+        p = expit(design @ coefficients)
+        return (design * (weights * p * (1 - p))[:, None]).T @ design
+
+    found = minimize(
+        loss,
+        np.zeros(design.shape[1]),
+        jac=gradient,
+        hess=hessian,
+        method="trust-exact",
+        options={"gtol": _GRADIENT_TOLERANCE},
+    )
+    # Not found.success: next to the minimum the loss rounds to equal values and the solver gives up.
+    if not np.linalg.norm(found.jac) < _LARGEST_GRADIENT:
+        raise CalibrationError(f"the fit did not converge: {found.message}")
+    return [float(value) for value in found.x]

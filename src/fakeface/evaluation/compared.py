@@ -1,0 +1,50 @@
+"""What our detector is compared with on the same folds: the paper's, one without pairs, and baselines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from lightning_fabric import Fabric
+
+from fakeface.baselines.base import Fit
+from fakeface.baselines.registry import BASELINES
+from fakeface.detector.dataset import DetectorData
+from fakeface.evaluation.fold_scores import FoldScores
+from fakeface.evaluation.folds import Fold
+from fakeface.evaluation.leave_one_out import score_fold
+from fakeface.evaluation.methods import Method, Trained, with_cffn
+from fakeface.evaluation.scores import choose_threshold
+from fakeface.params import Params
+
+# Keeps the draws of the validation photographs apart from those of the trainings and of the test.
+THRESHOLD_KEY = 7
+
+
+def with_frozen_threshold(fit: Fit) -> Method:
+    """A baseline as a method: its threshold is chosen on validation photographs, as the detector's is."""
+
+    def train_baseline(params: Params, train: DetectorData, val: DetectorData, fabric: Fabric) -> Trained:
+        score = fit(params, train, fabric)
+        photographs = np.flatnonzero(val.groups == 0)
+        images = val.laundered(photographs, params.augmentation, [params.seed, THRESHOLD_KEY])
+        return Trained(score, choose_threshold(score(images), params.cn.target_fpr))
+
+    return train_baseline
+
+
+# `paper`: Hsu, Zhuang and Lee's network and loss. `cross_entropy`: our network without pairs; a linear layer
+# classifies its embedding.
+COMPARED: dict[str, Method] = {
+    "paper": with_cffn(
+        variant="paper", loss="contrastive", unit_norm=False, feature_levels=(2, 3, 4), pairing="batch"
+    ),
+    "cross_entropy": with_cffn(loss="cross_entropy", pairing="batch"),
+    **{name: with_frozen_threshold(fit) for name, fit in BASELINES.items()},
+}
+
+
+def score_compared(params: Params, fold: Fold, real_dir: Path, fake_dir: Path, fabric: Fabric) -> FoldScores:
+    """What ours is compared with on the same fold, once a seed of ``leave_one_out.baseline_seeds``."""
+    seeds = range(params.seed, params.seed + params.leave_one_out.baseline_seeds)
+    return score_fold(params, fold, COMPARED, seeds, real_dir, fake_dir, fabric)

@@ -1,0 +1,1 @@
+"""What the features learnt: heatmaps, worst errors, spectra of residuals, embeddings by split."""

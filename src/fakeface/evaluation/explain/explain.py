@@ -1,0 +1,82 @@
+"""All that the stage ``explain`` writes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from fakeface.atomic import write_text
+from fakeface.data.splits import Split
+from fakeface.detector.dataset import load_split
+from fakeface.detector.scoring import Detector
+from fakeface.evaluation.evaluate import TEST_KEY
+from fakeface.evaluation.explain.embedding_splits import write_embedding_splits
+from fakeface.evaluation.explain.gradcam import grad_cam
+from fakeface.evaluation.explain.judged import HEADLINE, REAL, Judged, judge
+from fakeface.evaluation.explain.residual_spectra import residual_spectra
+from fakeface.evaluation.explain.saliency import saliency_metrics, write_saliency
+from fakeface.evaluation.explain.spectra_picture import write_residual_spectra
+from fakeface.evaluation.explain.worst_errors import worst_error_table, write_worst_errors
+from fakeface.params import Params
+
+# Photographs, and fakes a GAN, at most; and images a pass of Grad-CAM, which needs the memory of a training.
+TEST_IMAGES, CAM_BATCH = 150, 50
+# Keeps the draws of laundering apart from those of other uses.
+EXPLAIN_KEY = 17
+SPECTRA_PROTOCOLS = ("clean", HEADLINE)
+EMBEDDED: tuple[tuple[Split, list[int]], ...] = (("train", [EXPLAIN_KEY, 1]), ("val", [EXPLAIN_KEY, 2]))
+
+
+def error_counts(judged: Judged) -> dict[str, dict[str, Any]]:
+    """``n``, ``errors`` and ``share`` of errors at the frozen threshold, by source."""
+    sources = dict.fromkeys(judged.sources.tolist())
+    result = {}
+    for source in sources:
+        wrong = ~judged.right[judged.sources == source]
+        result[source] = {"n": len(wrong), "errors": int(wrong.sum()), "share": float(wrong.mean())}
+    return result
+
+
+def explain(
+    params: Params, detector: Detector, real_dir: Path, fake_dir: Path, folder: Path
+) -> dict[str, Any]:
+    """Write pictures, curves and the table of worst errors; return the metrics.
+
+    Args:
+        params: validated params.
+        detector: trained.
+        real_dir, fake_dir: image sets, as :func:`fakeface.detector.dataset.load_split` reads them.
+        folder: gets ``saliency.png`` and ``worst_errors.png``, which show photographs, and
+            ``worst_errors.csv``, ``residual_spectra.png``, ``spectra.json`` and ``embedding_splits.png``.
+    """
+    gans, held_out = list(params.gans), params.held_out
+    test = judge(params, detector, load_split(real_dir, fake_dir, gans, "test"), [TEST_KEY], TEST_IMAGES)
+    heatmaps = grad_cam(detector, test.images, test.called_fake, CAM_BATCH)
+    write_saliency(folder / "saliency.png", test, heatmaps, held_out)
+    write_worst_errors(folder / "worst_errors.png", test, held_out)
+    table = worst_error_table(test, held_out)
+    write_text(folder / "worst_errors.csv", table.to_csv(index=False, lineterminator="\n"))
+
+    everything = load_split(real_dir, fake_dir, gans, "train")
+    spectra = residual_spectra(params, everything, [EXPLAIN_KEY, 0], SPECTRA_PROTOCOLS)
+    write_residual_spectra(folder / "residual_spectra.png", spectra, gans, held_out)
+    lines = ",\n".join(json.dumps(row) for row in spectra.rows(held_out))
+    write_text(folder / "spectra.json", f"[\n{lines}\n]\n")
+
+    points = params.evaluate.embedding_points
+    train, val = (
+        judge(params, detector, load_split(real_dir, fake_dir, params.training_gans, split), key, points)
+        for split, key in EMBEDDED
+    )
+    splits = {"train": train, "val": val, "test": test}
+    write_embedding_splits(folder / "embedding_splits.png", splits, gans, held_out)
+    return {
+        "protocol": HEADLINE,
+        "threshold": detector.threshold,
+        "n_real": int((test.sources == REAL).sum()),
+        "n_fake": int((test.sources != REAL).sum()),
+        "errors": error_counts(test),
+        "central_share": saliency_metrics(test, heatmaps, held_out),
+        "spectra": {"n_images": spectra.n_images, "distance_to_photographs": spectra.distances()},
+    }

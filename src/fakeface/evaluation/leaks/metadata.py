@@ -1,0 +1,123 @@
+"""Everything but the pixels: how image sets are stored and what their manifests say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.ensemble import RandomForestClassifier
+
+from fakeface.data.imageset import ImageSet
+from fakeface.evaluation.leaks.cross_validation import FOLDS, Classifier, cross_validate, too_few, without
+
+# Columns that say by design where an image comes from.
+ORIGIN_COLUMNS = ("name", "source")
+# And those that record what it was before it was prepared: the size and checksum of a file, the person in it.
+RECORD_COLUMNS = (*ORIGIN_COLUMNS, "width", "height", "file_sha256", "identity")
+
+
+def storage_probe(sets: Mapping[str, ImageSet]) -> dict[str, Any]:
+    """Are the arrays of all image sets stored alike? A detector is given a row of ``images.npy``.
+
+    Args:
+        sets: by name, at least one.
+
+    Returns:
+        ``stored_alike``; ``stored``, how the first set is; ``unlike``, how others are that differ from it.
+    """
+    stored = {name: _storage(part) for name, part in sets.items()}
+    first = next(iter(stored.values()))
+    unlike = {name: storage for name, storage in stored.items() if storage != first}
+    return {"stored_alike": not unlike, "stored": first, "unlike": unlike}
+
+
+def _storage(images: ImageSet) -> dict[str, Any]:
+    """What the header of an array file says but for the number of images."""
+    array = images.images
+    return {
+        "dtype": array.dtype.str,
+        "shape": list(array.shape[1:]),
+        "order": "C" if array.flags.c_contiguous else "F" if array.flags.f_contiguous else "strided",
+    }
+
+
+def metadata_probe(
+    real: pd.DataFrame,
+    fake: pd.DataFrame,
+    *,
+    aside: Sequence[str] = ORIGIN_COLUMNS,
+    folds: int = FOLDS,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """How well two manifests tell photographs from fakes.
+
+    A detector is never given the manifest; the AUROC of a column says what giving it would give away.
+    Columns of one class only are no features at all: their presence is the answer. Row numbers are not
+    probed: sets are joined photographs first, and a row number only seeds its row's draws. The size of a
+    compressed image would be a property of its pixels.
+
+    Args:
+        real: manifest of photographs.
+        fake: manifest of fakes of the same split.
+        aside: columns that ``auroc`` leaves out.
+        folds: of the cross-validation.
+        seed: of the folds and the random forest.
+
+    Returns:
+        ``n_real``, ``n_fake``; ``only_real`` and ``only_fake``, the columns of one class; ``columns``, the
+        AUROC of each shared column alone; and ``auroc`` of all shared columns together but those set
+        ``aside``.
+    """
+    labels = np.repeat([0, 1], [len(real), len(fake)])
+    shared = [column for column in real.columns if column in fake.columns]
+    result: dict[str, Any] = {
+        "n_real": len(real),
+        "n_fake": len(fake),
+        "only_real": [column for column in real.columns if column not in shared],
+        "only_fake": [column for column in fake.columns if column not in shared],
+    }
+    if reason := too_few(labels, folds):
+        return result | without(["columns", "auroc"], reason)
+    features = {
+        column: _column_features(pd.concat([real[column], fake[column]], ignore_index=True))
+        for column in shared
+    }
+
+    def auroc(parts: Sequence[np.ndarray]) -> float:
+        return cross_validate(_forest(seed), np.column_stack(parts), labels, folds, seed)
+
+    result["columns"] = {column: auroc([features[column]]) for column in shared}
+    telling = [features[column] for column in shared if column not in aside]
+    if not telling:
+        return result | without(["auroc"], f"no shared column but those set aside: {', '.join(shared)}")
+    return result | {"auroc": auroc(telling)}
+
+
+def _column_features(column: pd.Series) -> np.ndarray:
+    """A manifest column as numbers, float64 (N, K).
+
+    Numbers stay what they are. Texts become their rank in the alphabet, length, and counts of digits and of
+    letters: a prefix, a numbering or an encoding of one class alone can be found. Empty cells are NaN.
+    """
+    if pd.api.types.is_numeric_dtype(column):
+        return column.to_numpy(dtype=np.float64, na_value=np.nan)[:, None]
+    empty = column.isna().to_numpy()
+    texts = column.astype(str).to_numpy(dtype=str)
+    _, ranks = np.unique(texts, return_inverse=True)
+    counts = [(len(t), sum(map(str.isdigit, t)), sum(map(str.isalpha, t))) for t in texts]
+    features = np.column_stack([ranks, counts]).astype(np.float64)
+    features[empty] = np.nan
+    return features
+
+
+def _forest(seed: int) -> Classifier:
+    def classify(train: np.ndarray, labels: np.ndarray, test: np.ndarray) -> np.ndarray:
+        # Leaves of single images would learn each checksum and each name by heart.
+        forest = RandomForestClassifier(
+            n_estimators=50, min_samples_leaf=5, class_weight="balanced", random_state=seed
+        )
+        return forest.fit(train, labels).predict_proba(test)[:, 1]
+
+    return classify

@@ -1,0 +1,138 @@
+"""How far the detector's scores hold when all test images are harmed in one way and to one strength."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from fakeface.data.perturbations import PERTURBATIONS, perturb, unavailable
+from fakeface.detector.dataset import DetectorData
+from fakeface.detector.scoring import Detector
+from fakeface.evaluation.scores import bootstrap_samples, interval, score_block
+from fakeface.params import Params
+
+# The entry of the images as prepared, and its one strength.
+NONE, NO_STRENGTH = "none", 0.0
+# Keeps the noise apart from the draws of the trainings and of the other tests.
+ROBUSTNESS_KEY = 13
+
+
+def strength_name(strength: float) -> str:
+    """A strength as a key of the metrics: 95, 0.5."""
+    return f"{strength:g}"
+
+
+def perturbed_scores(
+    params: Params, detector: Detector, test: DetectorData, family: str, strength: float, bar: tqdm[Any]
+) -> np.ndarray:
+    """P(fake) of every image after one perturbation, photographs and fakes alike, float64 (N,).
+
+    A batch of ``evaluate.batch_size`` images is held at a time. The noise of an image depends on ``seed``
+    and on its row, so an image has one pattern of noise whatever the strength.
+
+    Args:
+        params: seed and size of a batch.
+        detector: gives the scores.
+        test: the N images.
+        family: a key of ``PERTURBATIONS``, or ``none``.
+        strength: one that the family takes; of no meaning for ``none``.
+        bar: moved on by every batch.
+
+    Raises:
+        PerturbationError: for an unknown family or strength, or a codec that Pillow lacks.
+    """
+    scores = np.empty(len(test), dtype=np.float64)
+    step = params.evaluate.batch_size
+    for start in range(0, len(test), step):
+        rows = np.arange(start, min(start + step, len(test)))
+        images = test.images(rows)
+        if family != NONE:
+            key = np.tile([params.seed, ROBUSTNESS_KEY], (len(rows), 1))
+            images = perturb(images, family, strength, np.column_stack([key, rows]))
+        scores[rows] = detector.score_and_embed(images, len(rows))[0]
+        bar.update(len(rows))
+    return scores
+
+
+class _Blocks:
+    """Turns the scores of a condition into its block; knows those of the images as prepared."""
+
+    def __init__(self, params: Params, threshold: float, test: DetectorData, clean: np.ndarray) -> None:
+        self.threshold = threshold
+        self.bootstrap, self.seed = params.evaluate.bootstrap, params.seed
+        self.labels = test.labels
+        unseen = np.isin(test.groups, [i for i, gan in enumerate(test.gans, 1) if gan in params.held_out])
+        self.parts = {"auroc_seen": ~unseen, "auroc_unseen": unseen | (test.groups == 0)}
+        self.clean_auroc = score_block(self.labels, clean, threshold)["auroc"]
+        self.clean_samples = self._auroc_samples(clean)
+
+    def _auroc_samples(self, scores: np.ndarray) -> np.ndarray:
+        """AUROC of each resample, float64 (bootstrap,); the images drawn are those of any other scores."""
+        if not self.bootstrap:
+            return np.empty(0)
+        return bootstrap_samples(self.labels, scores, self.threshold, self.bootstrap, self.seed)["auroc"]
+
+    def block(self, scores: np.ndarray) -> dict[str, Any]:
+        options: dict[str, Any] = {"bootstrap": self.bootstrap, "seed": self.seed}
+        block = score_block(self.labels, scores, self.threshold, **options)
+        undefined = block.pop("undefined", {})
+        for name, rows in self.parts.items():
+            part = score_block(self.labels[rows], scores[rows], self.threshold, **options)
+            block |= {key.replace("auroc", name): part[key] for key in ("auroc", "auroc_ci95") if key in part}
+            if part["auroc"] is None:
+                undefined[name] = part["undefined"]["auroc"]
+        known = "auroc" not in undefined
+        block["auroc_drop"] = self.clean_auroc - block["auroc"] if known else None
+        if self.bootstrap:
+            drops = self.clean_samples - self._auroc_samples(scores)
+            block["auroc_drop_ci95"] = interval(drops) if known else None
+        if not known:
+            undefined["auroc_drop"] = undefined["auroc"]
+        return block | ({"undefined": undefined} if undefined else {})
+
+
+def robustness_metrics(params: Params, detector: Detector, test: DetectorData) -> dict[str, Any]:
+    """A block of scores for each strength of each perturbation, at the frozen threshold.
+
+    All conditions have the same images: at most ``robustness.images`` photographs, and as many fakes of each
+    GAN, evenly spaced. Families whose codec this build of Pillow lacks are left out, with a line on stderr.
+
+    Args:
+        params: what to test with.
+        detector: a trained one.
+        test: the test split, as prepared.
+
+    Returns:
+        ``threshold``, ``held_out``, ``skipped`` (family left out: reason) and, for ``none`` and each family,
+        ``{<strength>: block}`` from weak to strong; ``none`` has the one strength ``"0"``. A block is that
+        of :func:`fakeface.evaluation.scores.score_block` over all GANs with, besides, ``auroc_seen`` and
+        ``auroc_unseen`` (the same photographs against the GANs of training, and those held out) and
+        ``auroc_drop``, the AUROC of ``none`` minus this one. The interval of the drop is paired: a resample
+        draws the same images for both.
+    """
+    chosen = test.thinned(params.robustness.images, params.robustness.images)
+    skipped = unavailable()
+    for family, reason in skipped.items():
+        print(f"robustness: {family} is skipped: {reason}", file=sys.stderr)
+    grid = {family: strengths for family, strengths in PERTURBATIONS.items() if family not in skipped}
+    result: dict[str, Any] = {
+        "threshold": detector.threshold,
+        "held_out": list(params.held_out),
+        "skipped": skipped,
+    }
+    total = (1 + sum(len(strengths) for strengths in grid.values())) * len(chosen)
+    with tqdm(total=total, unit="img", desc="robustness", disable=None) as bar:
+        clean = perturbed_scores(params, detector, chosen, NONE, NO_STRENGTH, bar)
+        blocks = _Blocks(params, detector.threshold, chosen, clean)
+        result[NONE] = {strength_name(NO_STRENGTH): blocks.block(clean)}
+        for family, strengths in grid.items():
+            result[family] = {
+                strength_name(strength): blocks.block(
+                    perturbed_scores(params, detector, chosen, family, strength, bar)
+                )
+                for strength in strengths
+            }
+    return result

@@ -1,0 +1,152 @@
+"""Margins, losses and networks compared as DVC experiments, by unseen GANs of the validation split.
+
+    python -m fakeface.loss_study queue        # then: dvc queue start
+    python -m fakeface.loss_study collect      # writes results/loss_study.json
+    python -m fakeface.loss_study table        # prints it as Markdown
+
+Every experiment runs the stage `nested_validation` with some params changed: no held-out GAN and no test
+image plays a part, so the best setting may be chosen by this table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from fakeface.atomic import write_json
+from fakeface.errors import FakefaceError, one_line_errors
+from fakeface.evaluation.markdown import markdown_table, number, read_json
+
+STAGE = "nested_validation"
+RESULTS = Path("results/loss_study.json")
+PREFIX = "loss-study-"
+PROTOCOLS = ("laundered", "mild", "clean")
+
+_PAPER = ("cffn.variant=paper",)
+_UNIT = ("cffn.unit_norm=true",)
+# Changes to params.yaml by the name of the experiment.
+STUDY: dict[str, tuple[str, ...]] = {
+    "as-configured": (),
+    **{f"margin-{margin}": (f"margin={margin}",) for margin in (0.25, 0.5, 1.0, 2.0, 4.0)},
+    **{f"unit-margin-{margin}": (*_UNIT, f"margin={margin}") for margin in (0.25, 0.5, 1.0)},
+    **{
+        f"supcon-{temperature}": ("cffn.loss=supervised_contrastive", f"cffn.temperature={temperature}")
+        for temperature in (0.07, 0.1, 0.3)
+    },
+    **{f"triplet-{margin}": ("cffn.loss=triplet", f"margin={margin}") for margin in (0.2, 0.5, 1.0)},
+    "cross-entropy": ("cffn.loss=cross_entropy",),
+    "levels-2": ("cffn.feature_levels=[2]",),
+    "levels-3-4": ("cffn.feature_levels=[3,4]",),
+    "levels-1-2-3-4": ("cffn.feature_levels=[1,2,3,4]",),
+    "paper": _PAPER,
+    **{f"paper-margin-{margin}": (*_PAPER, f"margin={margin}") for margin in (0.25, 1.0, 2.0)},
+    "laundered-only": ("cffn.augmentation=laundered",),
+    "constant-rate": ("cffn.schedule=constant",),
+    "no-mirror": ("cffn.mirror=false",),
+}
+
+
+class LossStudyError(FakefaceError, RuntimeError):
+    """The study cannot be queued or collected; the message says why."""
+
+
+def queue(names: Sequence[str]) -> None:
+    """Queue an experiment for each name, `dvc exp run --queue`.
+
+    Raises:
+        LossStudyError: for an unknown name, or if DVC refuses one.
+    """
+    unknown = [name for name in names if name not in STUDY]
+    if unknown:
+        raise LossStudyError(f"no experiment {', '.join(unknown)}, expected some of {', '.join(STUDY)}")
+    for name in names:
+        changes = [word for change in STUDY[name] for word in ("-S", change)]
+        command = ["dvc", "exp", "run", "--queue", "--name", PREFIX + name, *changes, STAGE]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise LossStudyError(f"{' '.join(command)}: {done.stderr.strip()}")
+        print(f"queued {PREFIX}{name}")
+
+
+def rows_of(experiments: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The study's figures from the rows of ``dvc.api.exp_show``.
+
+    Returns:
+        By the name of the experiment: ``changes`` and, for each protocol, ``mean`` and ``worst`` AUROC.
+    """
+    result: dict[str, dict[str, Any]] = {}
+    for row in experiments:
+        name = str(row.get("Experiment") or "").removeprefix(PREFIX)
+        if not str(row.get("Experiment") or "").startswith(PREFIX) or name not in STUDY:
+            continue
+        figures = {
+            protocol: {
+                kind: _metric(row, f"{protocol}.auroc.{kind}") for kind in ("mean", "worst", "worst_fold")
+            }
+            for protocol in PROTOCOLS
+        }
+        if figures[PROTOCOLS[0]]["mean"] is not None:
+            result[name] = {"changes": list(STUDY[name]), **figures}
+    return {name: result[name] for name in STUDY if name in result}
+
+
+def _metric(row: Mapping[str, Any], key: str) -> Any:
+    """A metric of the stage; DVC puts the file's name before a key that several files have."""
+    value = row.get(f"metrics/{STAGE}.json:{key}", row.get(key))
+    return None if value in ("", None) else value
+
+
+def collect(path: Path = RESULTS) -> dict[str, dict[str, Any]]:
+    """Write the figures of all finished experiments of the study, whatever commit they began from.
+
+    Raises:
+        LossStudyError: if none is finished.
+    """
+    import dvc.api  # takes a second, and the table does without
+
+    rows = rows_of(dvc.api.exp_show(num=-1))
+    if not rows:
+        raise LossStudyError(
+            f"no finished experiment is called {PREFIX}...; queue them, then dvc queue start"
+        )
+    write_json(path, rows)
+    return rows
+
+
+def study_table(path: Path = RESULTS) -> str:
+    """The figures as Markdown, the best laundered mean first."""
+    rows = read_json(path)
+    lines = []
+    for name, row in sorted(rows.items(), key=lambda item: -item[1][PROTOCOLS[0]]["mean"]):
+        line = [name, ", ".join(f"`{change}`" for change in row["changes"]) or "–"]
+        for protocol in PROTOCOLS:
+            line += [number(row[protocol]["mean"]), number(row[protocol]["worst"])]
+        lines.append(line)
+    header = ["experiment", "changed"]
+    header += [f"{protocol}: {kind}" for protocol in PROTOCOLS for kind in ("mean", "worst GAN")]
+    return markdown_table(header, lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command line, see the module's docstring."""
+    parser = argparse.ArgumentParser(prog="python -m fakeface.loss_study", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    queueing = commands.add_parser("queue", help="queue the experiments")
+    queueing.add_argument("names", nargs="*", help="some of them; default: all")
+    commands.add_parser("collect", help=f"write {RESULTS}")
+    commands.add_parser("table", help="print the results as Markdown")
+    options = parser.parse_args(arguments)
+    if options.command == "queue":
+        queue(options.names or list(STUDY))
+    elif options.command == "collect":
+        print(f"{len(collect())} experiments in {RESULTS}")
+    else:
+        print(study_table())
+
+
+if __name__ == "__main__":
+    with one_line_errors():
+        main()
