@@ -113,7 +113,7 @@ def test_manifests_that_are_too_short_to_tell() -> None:
     [
         ({"train/test": 0, "val/test": 0}, []),
         ({"train/test": None, "val/test": 0}, None),
-        ({"train/test": None, "val/test": 2}, ["2 people are in val/test"]),
+        ({"train/test": None, "val/test": 2}, ["people in val/test: 2"]),
     ],
 )
 def test_unknown_people_neither_pass_nor_fail(
@@ -136,8 +136,8 @@ def test_all_leaks_are_named_in_one_line() -> None:
     assert str(raised.value) == (
         "metrics/leaks.json: the probes found leaks: "
         "route (laundered AUROC 0.700 +- 0.010, expected 0.5 +- 0.05), "
-        "identities (3 people are in train/test), "
-        "near_duplicates (2 pairs of photographs in two splits are copies, first a.jpg and b.jpg "
+        "identities (people in train/test: 3), "
+        "near_duplicates (copies of photographs in two splits: 2, first a.jpg and b.jpg "
         "(correlation 0.990)), "
-        "equal_pixels (1 images are in two splits, first e and f)"
+        "equal_pixels (images in two splits: 1, first e and f)"
     )

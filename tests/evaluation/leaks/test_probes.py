@@ -163,7 +163,7 @@ def test_an_image_in_two_splits(probed_params: Params, data_copy: Path) -> None:
 
     rewrite(data_copy / "real" / "test", plant)
     found = findings("equal_pixels", probed_params, data_copy)
-    assert found == [f"1 images are in two splits, first {train.manifest['name'][5]} and "
+    assert found == [f"images in two splits: 1, first {train.manifest['name'][5]} and "
                      f"{ImageSet.read(data_copy / 'real' / 'test').manifest['name'][3]}"]  # fmt: skip
     assert findings("near_duplicates", probed_params, data_copy)
 
@@ -189,7 +189,7 @@ def test_a_person_in_two_splits(probed_params: Params, data_copy: Path) -> None:
         return part
 
     rewrite(data_copy / "real" / "test", plant)
-    assert findings("identities", probed_params, data_copy) == ["1 people are in train/test"]
+    assert findings("identities", probed_params, data_copy) == ["people in train/test: 1"]
 
 
 def test_rows_are_evenly_spaced() -> None:

@@ -95,10 +95,10 @@ def _shuffled_labels(figures: Mapping[str, Any], tolerance: float) -> Findings:
 def _equal_pixels(figures: Mapping[str, Any], tolerance: float) -> Findings:  # noqa: ARG001
     found: list[str] = []
     if figures["n_wrong_sha256"]:
-        found.append(f"{figures['n_wrong_sha256']} manifest checksums are not those of the pixels")
+        found.append(f"checksums in manifests that are not those of the pixels: {figures['n_wrong_sha256']}")
     if figures["n_shared"]:
         names = " and ".join(figures["shared"][0]["names"])
-        found.append(f"{figures['n_shared']} images are in two splits, first {names}")
+        found.append(f"images in two splits: {figures['n_shared']}, first {names}")
     return found
 
 
@@ -108,14 +108,14 @@ def _near_duplicates(figures: Mapping[str, Any], tolerance: float) -> Findings: 
     first = next(filter(is_copy, figures["pairs"]))
     names = " and ".join(first["names"])
     return [
-        f"{figures['n_copies']} pairs of photographs in two splits are copies, "
+        f"copies of photographs in two splits: {figures['n_copies']}, "
         f"first {names} (correlation {first['correlation']:.3f})"
     ]
 
 
 def _identities(figures: Mapping[str, Any], tolerance: float) -> Findings:  # noqa: ARG001
     counts = figures["n_shared"]
-    found = [f"{count} people are in {pair}" for pair, count in counts.items() if count]
+    found = [f"people in {pair}: {count}" for pair, count in counts.items() if count]
     return found or (None if None in counts.values() else [])
 
 
