@@ -43,8 +43,9 @@ def preprocess(image: Image.Image, image_size: int) -> np.ndarray:
     if image.mode != "RGB":
         image = image.convert("RGB")
     left, top = (width - side) // 2, (height - side) // 2
-    box = (left, top, left + side, top + side)
-    if side == image_size:
-        return np.asarray(image.crop(box), dtype=np.uint8)
-    resized = image.resize((image_size, image_size), RESAMPLE, box=box)
-    return np.asarray(resized, dtype=np.uint8)
+    # Cropped before it is scaled: `resize(box=...)` would blend in pixels from outside the square, which
+    # photographs have and square fakes do not.
+    square = image.crop((left, top, left + side, top + side))
+    if side != image_size:
+        square = square.resize((image_size, image_size), RESAMPLE)
+    return np.asarray(square, dtype=np.uint8)
