@@ -249,13 +249,13 @@ def test_the_stored_thresholds_keep_their_promises_on_validation_scores(
         cffn, result.cn, result.threshold, 64, fabric, result.calibration, result.lower_threshold
     )
     pixels = val.laundered(np.arange(len(val)), params.augmentation, [params.seed, VAL_KEY, 0])
-    # Any batch size but the training's own would round otherwise and move images that define a threshold.
+    # Another number of threads rounds otherwise: an image that defines a threshold may move by as much.
     scores, _ = detector.score_and_embed(pixels, 500)
-    real = val.groups == 0
-    assert np.mean(scores[real] > result.threshold) <= 0.2
-    assert np.isclose(scores[real], result.threshold, atol=1e-9).any()
+    real, rounding = val.groups == 0, 1e-6
+    assert np.mean(scores[real] > result.threshold + rounding) <= 0.2
+    assert np.isclose(scores[real], result.threshold, rtol=0, atol=rounding).any()
     below = [
-        np.mean(scores[val.groups == group] < result.lower_threshold - 1e-9)
+        np.mean(scores[val.groups == group] < result.lower_threshold - rounding)
         for group in range(1, len(val.gans) + 1)
     ]
     assert np.mean(below) <= 0.1
