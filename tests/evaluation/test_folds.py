@@ -71,8 +71,7 @@ def test_nested_folds_never_see_a_held_out_gan(params: Params) -> None:
     for fold in folds:
         assert set(fold.train_gans) | set(fold.test_gans) == seen
     alone = params.model_copy(update={"held_out": [gan for gan in params.gans if gan != "dcgan"]})
-    with pytest.raises(FoldError, match="fold dcgan: no GAN is left to train on"):
-        nested_folds(alone)
+    assert nested_folds(alone) == []
 
 
 def test_a_shared_upsampler_is_refused(params: Params) -> None:

@@ -98,6 +98,9 @@ def test_nested_scores_are_those_of_validation_images(quick: Params, image_sets:
     assert set(metrics["auroc_per_gan"]) == {"dcgan", "wgan"}
     mean = np.mean([values["mild"] for values in metrics["auroc_per_gan"].values()])
     assert metrics["mild"]["auroc"]["mean"] == pytest.approx(mean)
+    alone = nested_metrics({})
+    assert alone["mild"] is None
+    assert "needs two GANs" in alone["undefined"]["mild"]
 
 
 def test_no_method_is_shown_the_left_out_gan(quick: Params, image_sets: tuple[Path, Path]) -> None:

@@ -10,7 +10,7 @@ from fakeface.evaluation.comparison import gains, summary
 from fakeface.evaluation.fold_metrics import DETECTOR, fold_metrics
 from fakeface.evaluation.fold_scores import FoldScores, joined
 from fakeface.evaluation.folds import gan_fold, upsampler_fold
-from fakeface.params import Params
+from fakeface.params import PROTOCOLS, Params
 
 Folds = dict[str, FoldScores]
 
@@ -106,8 +106,12 @@ def nested_metrics(folds: Folds) -> dict[str, Any]:
     """Content of metrics/nested_validation.json: the summary over the folds, and each fold's AUROCs.
 
     Args:
-        folds: of :func:`fakeface.evaluation.leave_one_out.score_nested`.
+        folds: of :func:`fakeface.evaluation.leave_one_out.score_nested`; without any, the protocols are None
+            and ``undefined`` says why.
     """
+    if not folds:
+        reason = "needs two GANs that training may see: one to train on, one to leave out"
+        return {**dict.fromkeys(PROTOCOLS), "undefined": dict.fromkeys(PROTOCOLS, reason)}
     per_gan = {
         gan: {name: block["auroc"] for name, block in summary({gan: scores}, DETECTOR).items()}
         for gan, scores in folds.items()

@@ -92,10 +92,11 @@ def require_other_upsamplers(params: Params, fold: Fold) -> None:
 def nested_folds(params: Params) -> list[Fold]:
     """Folds among the GANs that training may see: each is left out once, held-out GANs never occur.
 
-    Raises:
-        FoldError: if fewer than two GANs may be seen.
+    None where only one GAN may be seen: nothing would be left to train on.
     """
     seen = [gan for gan in params.training_gans if gan in _trainable(params)]
+    if len(seen) < 2:
+        return []
     return [Fold(gan, tuple(other for other in seen if other != gan), (gan,)) for gan in seen]
 
 
