@@ -1,18 +1,21 @@
-"""Train what ours is compared with on one fold: python pipeline/baselines.py dcgan"""
+"""Train what ours is compared with on one fold of pipeline/leave_one_out.py:
 
-import sys
+python pipeline/baselines.py dcgan
+python pipeline/baselines.py --upsampler nearest
+"""
+
 from pathlib import Path
 
 from fakeface.errors import one_line_errors
 from fakeface.evaluation.compared import score_compared
-from fakeface.evaluation.folds import gan_fold
+from fakeface.evaluation.fold_command import read_fold
 from fakeface.params import load_params
 from fakeface.runtime import make_fabric
 
 if __name__ == "__main__":
     with one_line_errors():
-        gan = sys.argv[1]
         params = load_params()
-        fold = gan_fold(params, gan)
+        fold, by_upsampler = read_fold(params)
+        folder = "baselines_upsampler" if by_upsampler else "baselines"
         scores = score_compared(params, fold, Path("data/real"), Path("data/fake"), make_fabric(params))
-        scores.write(Path("data/baselines") / gan)
+        scores.write(Path("data") / folder / fold.name)

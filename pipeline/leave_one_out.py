@@ -1,12 +1,15 @@
-"""Train our detector on all GANs but one and test it on that one: python pipeline/leave_one_out.py dcgan"""
+"""Train our detector on all GANs but one, or but those of one upsampler, and test it on what is left out:
 
-import sys
+python pipeline/leave_one_out.py dcgan
+python pipeline/leave_one_out.py --upsampler nearest
+"""
+
 from pathlib import Path
 
 from fakeface.atomic import write_json
 from fakeface.errors import one_line_errors
+from fakeface.evaluation.fold_command import read_fold
 from fakeface.evaluation.fold_metrics import DETECTOR, fold_metrics
-from fakeface.evaluation.folds import gan_fold
 from fakeface.evaluation.leave_one_out import score_detector
 from fakeface.params import load_params
 from fakeface.provenance import provenance
@@ -14,17 +17,15 @@ from fakeface.runtime import device_name, make_fabric
 
 if __name__ == "__main__":
     with one_line_errors():
-        gan = sys.argv[1]
         params = load_params()
         fabric = make_fabric(params)
-        fold = gan_fold(params, gan)
+        fold, by_upsampler = read_fold(params)
+        folder = "leave_one_upsampler_out" if by_upsampler else "leave_one_out"
         scores = score_detector(params, fold, Path("data/real"), Path("data/fake"), fabric)
-        scores.write(Path("data/leave_one_out") / gan)
-        facts = {
-            "held_out": gan,
-            "architecture": params.gans[gan].architecture,
-            "upsampler": params.gans[gan].upsampler,
-        }
+        scores.write(Path("data") / folder / fold.name)
+        facts = {"held_out": fold.name}
+        if not by_upsampler:
+            facts |= params.gans[fold.name].model_dump(include={"architecture", "upsampler"})
         metrics = provenance(params, device_name(fabric.device)) | facts
         metrics |= fold_metrics(params, fold, scores, DETECTOR)
-        write_json(f"metrics/leave_one_out/{gan}.json", metrics)
+        write_json(f"metrics/{folder}/{fold.name}.json", metrics)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from fakeface.evaluation.fold_command import read_fold
 from fakeface.evaluation.folds import (
     Fold,
     FoldError,
@@ -101,3 +102,10 @@ def test_unknown_names(params: Params) -> None:
     content["leave_one_out"]["never_train"] = ["biggan"]
     with pytest.raises(ParamsError, match="never_train must name entries of gans"):
         validate(Params, content, "params.yaml")
+
+
+def test_scripts_name_a_gan_or_an_upsampler(params: Params) -> None:
+    assert read_fold(params, ["dcgan"]) == (gan_fold(params, "dcgan"), False)
+    assert read_fold(params, ["--upsampler", "nearest"]) == (upsampler_fold(params, "nearest"), True)
+    with pytest.raises(FoldError, match="no GAN 'nearest'"):
+        read_fold(params, ["nearest"])
