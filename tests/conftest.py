@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+# Before PyTorch is imported: with one process a core, a second thread in each is slower than none.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 from hypothesis import settings
 from loopback import serve  # noqa: F401
 from PIL import Image

@@ -28,6 +28,7 @@ SMALL_KEYS = {
     "cn": {"epochs": 1, "batch_size": 8, "views": 1},
     "evaluate": {"bootstrap": 20, "batch_size": 32},
     "leave_one_out": {
+        "seeds": 1,
         "cffn_steps": 2,
         "cn_views": 1,
         "never_train": [],
@@ -131,6 +132,10 @@ def test_every_metrics_file_is_there_and_says_what_made_it(project: Project) -> 
         "data.json",
         "explain.json",
         "leaks.json",
+        "leave_one_out.json",
+        "leave_one_out/wgan_gp.json",
+        "leave_one_upsampler_out/nearest.json",
+        "baselines.json",
         "nested_validation.json",
         "robustness.json",
         *(f"quality/{g}.json" for g in ("dcgan", "wgan_gp")),
@@ -162,6 +167,7 @@ def test_plots_and_metrics_are_readable(project: Project) -> None:
         "KID by GAN",
         "CFFN loss",
         "Robustness",
+        "Left-out GANs",
         "Accuracy by coverage",
     ):
         assert title in page
@@ -189,7 +195,16 @@ def test_the_gate_has_three_answers(project: Project) -> None:
 def test_another_margin_reruns_only_what_depends_on_it(project: Project) -> None:
     # Wide enough that it changes the weights: in this short training hardly a pair is closer than 0.7.
     output = project.run("dvc", "exp", "run", "-S", "margin=50")
-    assert stages_run(output) == {
+    folds = {
+        f"{stage}@{gan}" for stage in ("leave_one_out", "baselines") for gan in ("dcgan", "wgan", "wgan_gp")
+    }
+    folds |= {
+        f"{stage}@{upsampler}"
+        for stage in ("leave_one_upsampler_out", "baselines_upsampler")
+        for upsampler in ("transposed", "nearest")
+    }
+    assert stages_run(output) == folds | {
+        "compare",
         "train_cffn",
         "train_cn",
         "evaluate",

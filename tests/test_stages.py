@@ -28,7 +28,8 @@ def test_a_stage_depends_on_exactly_the_source_files_that_it_imports(name: str) 
 
 def test_margin_reaches_only_stages_that_train_a_cffn() -> None:
     users = [name for name, stage in stages().items() if "margin" in stage.get("params", [])]
-    assert users == ["train_cffn", "nested_validation"]
+    folds = ["leave_one_out", "leave_one_upsampler_out", "baselines", "baselines_upsampler"]
+    assert users == ["train_cffn", "nested_validation", *folds]
 
 
 def test_every_script_of_the_pipeline_says_how_to_run_it() -> None:
