@@ -7,8 +7,9 @@ from fakeface.data.collect import write_table
 from fakeface.detector.dataset import load_split
 from fakeface.detector.scoring import Detector
 from fakeface.errors import one_line_errors
-from fakeface.evaluation.evaluate import evaluation_metrics, predict_protocols, prediction_table
+from fakeface.evaluation.evaluate import evaluation_metrics, prediction_table
 from fakeface.evaluation.pictures import write_pictures
+from fakeface.evaluation.predict import predict_protocols
 from fakeface.params import load_params
 from fakeface.provenance import provenance
 from fakeface.runtime import device_name, make_fabric

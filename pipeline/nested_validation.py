@@ -5,6 +5,7 @@ from pathlib import Path
 from fakeface.atomic import write_json
 from fakeface.errors import one_line_errors
 from fakeface.evaluation.fold_reports import nested_metrics
+from fakeface.evaluation.folds import nested_folds, nested_upsampler_folds
 from fakeface.evaluation.leave_one_out import score_nested
 from fakeface.params import load_params
 from fakeface.provenance import provenance
@@ -14,6 +15,9 @@ if __name__ == "__main__":
     with one_line_errors():
         params = load_params()
         fabric = make_fabric(params)
-        folds = score_nested(params, Path("data/real"), Path("data/fake"), fabric)
-        metrics = provenance(params, device_name(fabric.device)) | nested_metrics(folds)
+        by_gan, by_upsampler = (
+            score_nested(params, folds, Path("data/real"), Path("data/fake"), fabric)
+            for folds in (nested_folds(params), nested_upsampler_folds(params))
+        )
+        metrics = provenance(params, device_name(fabric.device)) | nested_metrics(by_gan, by_upsampler)
         write_json("metrics/nested_validation.json", metrics)

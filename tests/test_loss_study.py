@@ -31,7 +31,8 @@ def test_the_stage_exists_and_reads_what_the_study_changes() -> None:
 def test_rows_come_from_finished_experiments_of_the_study() -> None:
     def row(name: str, mean: object, prefix: str = "") -> dict[str, object]:
         figures = {
-            f"{prefix}{protocol}.auroc.{kind}": value
+            f"{prefix}{key}{protocol}.auroc.{kind}": value
+            for key in ("", "upsamplers.")
             for protocol in ("laundered", "mild", "clean")
             for kind, value in (("mean", mean), ("worst", 0.5), ("worst_fold", "wgan"))
         }
@@ -48,19 +49,22 @@ def test_rows_come_from_finished_experiments_of_the_study() -> None:
         ]
     )
     assert list(rows) == ["margin-1.0", "paper"]
-    assert rows["margin-1.0"]["laundered"] == {"mean": 0.8, "worst": 0.5, "worst_fold": "wgan"}
+    assert rows["margin-1.0"]["upsampler"] == rows["margin-1.0"]["gan"]
+    assert rows["margin-1.0"]["gan"]["laundered"] == {"mean": 0.8, "worst": 0.5, "worst_fold": "wgan"}
     assert rows["margin-1.0"]["changes"] == ["margin=1.0"]
 
 
 def test_the_table_has_the_best_first(tmp_path: Path) -> None:
     def figures(mean: float) -> dict[str, object]:
         block = {"mean": mean, "worst": mean - 0.1, "worst_fold": "wgan"}
-        return {"changes": ["margin=1.0"], "laundered": block, "mild": block, "clean": block}
+        protocols = {"laundered": block, "mild": block, "clean": block}
+        return {"changes": ["margin=1.0"], "gan": protocols, "upsampler": protocols}
 
     path = tmp_path / "study.json"
     path.write_text(json.dumps({"weak": figures(0.7), "good": figures(0.9)}))
     lines = study_table(path).splitlines()
-    assert lines[2].startswith("| good | `margin=1.0` | 0.900 | 0.800 |")
+    assert lines[2].startswith("| good | `margin=1.0` | 0.900 | 0.900 |")
+    assert lines[2].endswith("| 0.800 |")
     assert lines[3].startswith("| weak |")
 
 

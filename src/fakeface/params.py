@@ -192,6 +192,8 @@ class CffnParams(_Section):
     lr: PositiveFloat
     schedule: Literal["constant", "cosine"]
     mirror: bool
+    pseudo_fakes: Fraction
+    harmed: Fraction
     augmentation: ProtocolName | Literal["all"]
 
     @model_validator(mode="after")

@@ -39,6 +39,31 @@ def test_laundering_depends_on_the_row_not_on_its_company(
     assert (data.laundered(np.array([13]), [chain], [0, 2]) != alone).any()
 
 
+def test_pseudo_fakes_take_the_place_of_fakes_alone(image_sets: tuple[Path, Path]) -> None:
+    data = load_split(*image_sets, ["dcgan"], "train")
+    rows = np.arange(0, len(data), 2)
+    clean = [ProtocolParams()]
+    plain = data.laundered(rows, clean, [0, 1])
+    for share, count in ((0.25, 3), (1.0, 12)):
+        changed = (data.laundered(rows, clean, [0, 1], pseudo_fakes=share) != plain).any(axis=(1, 2, 3))
+        assert changed.sum() == count
+        assert data.labels[rows][changed].all()
+    again = [data.laundered(rows, clean, [0, key], pseudo_fakes=0.5) for key in (1, 1, 2)]
+    np.testing.assert_array_equal(again[0], again[1])
+    assert (again[0] != again[2]).any()
+
+
+def test_harm_comes_to_both_classes_and_depends_on_the_row_alone(image_sets: tuple[Path, Path]) -> None:
+    data = load_split(*image_sets, ["dcgan"], "train")
+    rows, clean = np.arange(len(data)), [ProtocolParams()]
+    plain = data.laundered(rows, clean, [0, 1])
+    harmed = data.laundered(rows, clean, [0, 1], harmed=0.5)
+    changed = (harmed != plain).any(axis=(1, 2, 3))
+    for label in (0, 1):
+        assert 0.2 < changed[data.labels == label].mean() < 0.8
+    np.testing.assert_array_equal(data.laundered(rows[7:9], clean, [0, 1], harmed=0.5), harmed[7:9])
+
+
 @pytest.mark.parametrize(
     ("source", "split", "message"), [("wgan", "train", "made by"), ("dcgan", "test", "belongs to")]
 )

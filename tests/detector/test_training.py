@@ -13,7 +13,8 @@ from fakeface.detector.dataset import DetectorData, LeakError, load_split
 from fakeface.detector.scoring import Detector
 from fakeface.detector.train_cffn import CffnTrainer, NonFiniteLossError
 from fakeface.detector.train_cn import train_cn
-from fakeface.evaluation.evaluate import evaluation_metrics, predict_protocols, prediction_table
+from fakeface.evaluation.evaluate import evaluation_metrics, prediction_table
+from fakeface.evaluation.predict import predict_protocols
 from fakeface.params import Params
 from fakeface.runtime import make_fabric
 

@@ -13,6 +13,7 @@ from fakeface.evaluation.folds import (
     fold_params,
     gan_fold,
     nested_folds,
+    nested_upsampler_folds,
     require_other_upsamplers,
     upsampler_fold,
     upsamplers,
@@ -73,6 +74,17 @@ def test_nested_folds_never_see_a_held_out_gan(params: Params) -> None:
         assert set(fold.train_gans) | set(fold.test_gans) == seen
     alone = params.model_copy(update={"held_out": [gan for gan in params.gans if gan != "dcgan"]})
     assert nested_folds(alone) == []
+    assert nested_upsampler_folds(alone) == []
+
+
+def test_nested_upsampler_folds_part_the_seen_gans_by_upsampler(params: Params) -> None:
+    params = params.model_copy(update={"held_out": ["sngan", "stylegan2", "digiface_dcgan"]})
+    first, second = nested_upsampler_folds(params)
+    assert (first.name, second.name) == ("transposed", "nearest")
+    assert first.test_gans == second.train_gans == ("dcgan", "lsgan", "wgan")
+    assert second.test_gans == first.train_gans == ("wgan_gp", "pggan")
+    for fold in (first, second):
+        require_other_upsamplers(params, fold)
 
 
 def test_a_shared_upsampler_is_refused(params: Params) -> None:

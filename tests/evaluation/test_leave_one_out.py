@@ -12,7 +12,7 @@ from fakeface.detector.dataset import DetectorData, load_split
 from fakeface.evaluation.compared import COMPARED, THRESHOLD_KEY, score_compared, with_frozen_threshold
 from fakeface.evaluation.fold_metrics import fold_metrics
 from fakeface.evaluation.fold_reports import nested_metrics
-from fakeface.evaluation.folds import gan_fold, upsampler_fold
+from fakeface.evaluation.folds import gan_fold, nested_folds, upsampler_fold
 from fakeface.evaluation.leave_one_out import score_fold, score_nested
 from fakeface.evaluation.methods import Trained, train_detector
 from fakeface.params import Params, load_params
@@ -89,18 +89,19 @@ def test_methods_that_ours_is_compared_with(quick: Params, image_sets: tuple[Pat
 
 
 def test_nested_scores_are_those_of_validation_images(quick: Params, image_sets: tuple[Path, Path]) -> None:
-    folds = score_nested(quick, *image_sets, make_fabric(quick))
+    folds = score_nested(quick, nested_folds(quick), *image_sets, make_fabric(quick))
     assert list(folds) == ["dcgan", "wgan"]
     for gan, scores in folds.items():
         assert all("/val/" in name for name in scores.names)
         assert set(scores.gans) == {"", gan}
-    metrics = nested_metrics(folds)
-    assert set(metrics["auroc_per_gan"]) == {"dcgan", "wgan"}
-    mean = np.mean([values["mild"] for values in metrics["auroc_per_gan"].values()])
+    metrics = nested_metrics(folds, {})
+    assert set(metrics["auroc_per_fold"]) == {"dcgan", "wgan"}
+    mean = np.mean([values["mild"] for values in metrics["auroc_per_fold"].values()])
     assert metrics["mild"]["auroc"]["mean"] == pytest.approx(mean)
-    alone = nested_metrics({})
+    alone = nested_metrics({}, {})
     assert alone["mild"] is None
     assert "needs two GANs" in alone["undefined"]["mild"]
+    assert "needs two upsamplers" in metrics["upsamplers"]["undefined"]["mild"]
 
 
 def test_no_method_is_shown_the_left_out_gan(quick: Params, image_sets: tuple[Path, Path]) -> None:

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from fakeface.detector.dataset import load_split
-from fakeface.evaluation.evaluate import PROTOCOLS, Predictions, evaluation_metrics, selections
+from fakeface.evaluation.evaluate import evaluation_metrics, selections
 from fakeface.evaluation.pictures import write_pictures
+from fakeface.evaluation.predict import PROTOCOLS, Predictions
 from fakeface.params import Params
 
 

@@ -25,7 +25,8 @@ from fakeface.detector.cn_weights import save_cn
 from fakeface.detector.dataset import DetectorData, load_split
 from fakeface.detector.scoring import Detector
 from fakeface.detector.weights import save_cffn
-from fakeface.evaluation.evaluate import evaluation_metrics, predict_protocols
+from fakeface.evaluation.evaluate import evaluation_metrics
+from fakeface.evaluation.predict import predict_protocols
 from fakeface.evaluation.robustness import ROBUSTNESS_KEY, perturbed_scores, robustness_metrics
 from fakeface.evaluation.robustness_plots import write_picture, write_rows
 from fakeface.evaluation.scores import METRICS, score_block

@@ -10,14 +10,16 @@ import numpy as np
 import pandas as pd
 import torch
 
+from fakeface.data.harm import harm
 from fakeface.data.imageset import ImageSet
 from fakeface.data.laundering import launder
 from fakeface.data.membership import LeakError, check_source, check_split
+from fakeface.data.pseudo_fakes import pseudo_fake
 from fakeface.data.splits import Split
 from fakeface.params import Params, ProtocolParams
 
-# Keeps the draws of mirroring apart from those of laundering.
-MIRROR_KEY = 2**30
+# Keep the draws of these apart from each other and from those of laundering.
+MIRROR_KEY, PSEUDO_KEY, HARM_KEY = 2**30, 2**30 + 1, 2**30 + 2
 
 
 @dataclass(frozen=True)
@@ -72,17 +74,43 @@ class DetectorData:
         key: Sequence[int],
         *,
         mirror: bool = False,
+        pseudo_fakes: float = 0.0,
+        harmed: float = 0.0,
     ) -> np.ndarray:
         """Images of ``rows``, each through one of the chains; its draws depend on ``key`` and the row.
 
-        With ``mirror``, every second image on average is turned left to right first, for training.
+        Args:
+            rows: which images.
+            protocols: the chains.
+            key: what the draws depend on besides the row.
+            mirror: turn every second image on average left to right first, for training.
+            pseudo_fakes: share of the fakes among ``rows`` in whose place pseudo-fakes of photographs among
+                ``rows`` come, for training; see :mod:`fakeface.data.pseudo_fakes`.
+            harmed: probability of harm before the chain, for training; see :mod:`fakeface.data.harm`.
+
+        Returns:
+            uint8 (len(rows), H, W, 3).
         """
         images = self.images(rows)
+        if pseudo_fakes:
+            self._put_pseudo_fakes(images, rows, pseudo_fakes, [*key, PSEUDO_KEY])
         if mirror:
             turned = np.random.default_rng([*key, MIRROR_KEY]).random(len(rows)) < 0.5
             images[turned] = images[turned, :, ::-1]
+        if harmed:
+            for place, row in enumerate(rows):
+                rng = np.random.default_rng([*key, HARM_KEY, row])
+                if rng.random() < harmed:
+                    images[place] = harm(images[place], rng)
         seeds = np.column_stack([np.tile(np.asarray(key, dtype=np.int64), (len(rows), 1)), rows])
         return launder(images, protocols, seeds)
+
+    def _put_pseudo_fakes(self, images: np.ndarray, rows: np.ndarray, share: float, key: list[int]) -> None:
+        rng = np.random.default_rng(key)
+        photographs, fakes = (rng.permutation(np.flatnonzero(self.labels[rows] == label)) for label in (0, 1))
+        count = min(round(share * len(fakes)), len(photographs))
+        for photograph, place in zip(photographs[:count], fakes[:count], strict=True):
+            images[place] = pseudo_fake(images[photograph], rng)
 
 
 def to_input(images: np.ndarray, device: torch.device) -> torch.Tensor:

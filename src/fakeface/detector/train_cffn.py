@@ -16,7 +16,7 @@ import torch
 from lightning_fabric import Fabric
 from tqdm import tqdm
 
-from fakeface.data import laundering
+from fakeface.data import harm, laundering, perturbations, pseudo_fakes
 from fakeface.detector import batches, cffn, dataset, features, losses, objectives, residual_cffn, schedule
 from fakeface.detector.batches import BalancedBatches
 from fakeface.detector.checkpoint import Checkpoint, fingerprint
@@ -97,8 +97,8 @@ class CffnTrainer:
         }
         hashes = [*self.train_data.manifest["sha256"], *self.val_data.manifest["sha256"]]
         networks = [cffn, features, residual_cffn]
-        modules = [batches, dataset, laundering, losses, objectives, schedule, *networks]
-        modules.append(sys.modules[__name__])
+        inputs = [batches, dataset, harm, laundering, perturbations, pseudo_fakes]
+        modules = [*inputs, losses, objectives, schedule, *networks, sys.modules[__name__]]
         return fingerprint(settings, hashes, modules)
 
     # --- batches -----------------------------------------------------------------------------
@@ -112,8 +112,16 @@ class CffnTrainer:
     def _load(self, step: int) -> tuple[np.ndarray, np.ndarray]:
         """Rows and laundered images of a step."""
         rows = self._rows(step)
-        key = _seed(self.params, TRAIN_KEY, step)
-        return rows, self.train_data.laundered(rows, self.augmentation, key, mirror=self.params.cffn.mirror)
+        key, settings = _seed(self.params, TRAIN_KEY, step), self.params.cffn
+        images = self.train_data.laundered(
+            rows,
+            self.augmentation,
+            key,
+            mirror=settings.mirror,
+            pseudo_fakes=settings.pseudo_fakes,
+            harmed=settings.harmed,
+        )
+        return rows, images
 
     def _loss(self, x: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         if self.params.cffn.pairing == "batch":

@@ -63,8 +63,9 @@ def joint_maps(
     key: list[int],
     views: int,
     folder: Path,
+    harmed: float = 0.0,
 ) -> np.ndarray:
-    """Frozen features of laundered views, as a memory map in ``folder``.
+    """Frozen features of laundered views, as a memory map in ``folder``; see ``DetectorData.laundered``.
 
     Returns:
         float32 (views * N, feature_dim, s, s); row ``v * N + i`` is view ``v`` of image ``i``.
@@ -75,7 +76,7 @@ def joint_maps(
     for view in range(views):
         for start in range(0, count, FORWARD_BATCH):
             rows = np.arange(start, min(start + FORWARD_BATCH, count))
-            images = data.laundered(rows, params.augmentation, [*key, view])
+            images = data.laundered(rows, params.augmentation, [*key, view], harmed=harmed)
             with fabric.autocast():
                 maps = FeatureNetwork.joint_map(cffn.level_maps(to_input(images, fabric.device)))
             part = maps.float().cpu().numpy()
@@ -118,8 +119,10 @@ def train_cn(
         refuse_held_out(data, params)
     cffn = cffn.to(fabric.device).eval().requires_grad_(False)
     with tempfile.TemporaryDirectory(prefix="fakeface-features-") as folder:
-        views = params.cn.views
-        features = joint_maps(cffn, train, params, fabric, [params.seed, TRAIN_KEY], views, Path(folder))
+        views, harmed = params.cn.views, params.cffn.harmed
+        features = joint_maps(
+            cffn, train, params, fabric, [params.seed, TRAIN_KEY], views, Path(folder), harmed
+        )
         val_features = joint_maps(cffn, val, params, fabric, [params.seed, VAL_KEY], 1, Path(folder))
         return _fit(params, train, val, features, val_features, fabric, epoch_callback)
 

@@ -33,11 +33,18 @@ def with_frozen_threshold(fit: Fit) -> Method:
     return train_baseline
 
 
-# `paper`: Hsu, Zhuang and Lee's network and loss. `cross_entropy`: our network without pairs; a linear layer
-# classifies its embedding.
+# `paper`: Hsu, Zhuang and Lee's network, loss and margin, whatever the params say of ours.
+# `cross_entropy`: our network without pairs; a linear layer classifies its embedding.
 COMPARED: dict[str, Method] = {
     "paper": with_cffn(
-        variant="paper", loss="contrastive", unit_norm=False, feature_levels=(2, 3, 4), pairing="batch"
+        margin=0.5,
+        variant="paper",
+        loss="contrastive",
+        unit_norm=False,
+        feature_levels=(2, 3, 4),
+        pairing="batch",
+        pseudo_fakes=0.0,
+        harmed=0.0,
     ),
     "cross_entropy": with_cffn(loss="cross_entropy", pairing="batch"),
     **{name: with_frozen_threshold(fit) for name, fit in BASELINES.items()},

@@ -1,67 +1,17 @@
-"""Judge a trained detector on the test split, GAN by GAN, under the three protocols."""
+"""What the scores of the test split say: GAN by GAN, seen and unseen, under the three protocols."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from fakeface.detector.dataset import DetectorData
-from fakeface.detector.scoring import Detector
+from fakeface.evaluation.predict import Predictions
 from fakeface.evaluation.refusal import refusal_block
 from fakeface.evaluation.scores import score_block
-from fakeface.params import PROTOCOLS, Params
-
-# Keeps the test's random draws apart from those of the trainings.
-TEST_KEY = 5
-
-
-@dataclass(frozen=True)
-class Predictions:
-    """Scores and embeddings of every test image under one protocol.
-
-    Attributes:
-        scores: float64 (N,), P(fake).
-        embeddings: float32 (N, feature_dim).
-    """
-
-    scores: np.ndarray
-    embeddings: np.ndarray
-
-
-def laundered_batches(params: Params, test: DetectorData) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-    """The test split once a protocol, both classes through the same chain.
-
-    Yields:
-        The protocol's name, rows int64 (B,) and images uint8 (B, S, S, 3), in order.
-    """
-    step = params.evaluate.batch_size
-    bar = tqdm(total=len(PROTOCOLS) * len(test), unit="img", desc="evaluate", disable=None)
-    for number, name in enumerate(PROTOCOLS):
-        protocol = getattr(params.protocols, name)
-        for start in range(0, len(test), step):
-            rows = np.arange(start, min(start + step, len(test)))
-            yield name, rows, test.laundered(rows, [protocol], [params.seed, TEST_KEY, number])
-            bar.update(len(rows))
-    bar.close()
-
-
-def predict_protocols(params: Params, detector: Detector, test: DetectorData) -> dict[str, Predictions]:
-    """Run the detector over the test split once a protocol."""
-    scores: dict[str, list[np.ndarray]] = {name: [] for name in PROTOCOLS}
-    embeddings: dict[str, list[np.ndarray]] = {name: [] for name in PROTOCOLS}
-    for name, rows, images in laundered_batches(params, test):
-        part_scores, part_embeddings = detector.score_and_embed(images, len(rows))
-        scores[name].append(part_scores)
-        embeddings[name].append(part_embeddings)
-    return {
-        name: Predictions(np.concatenate(scores[name]), np.concatenate(embeddings[name]))
-        for name in PROTOCOLS
-    }
+from fakeface.params import Params
 
 
 def selections(params: Params, test: DetectorData) -> dict[str, np.ndarray]:

@@ -102,25 +102,31 @@ def baseline_metrics(params: Params, by_gan: Folds, by_upsampler: Folds) -> dict
     }
 
 
-def nested_metrics(folds: Folds) -> dict[str, Any]:
+def nested_metrics(by_gan: Folds, by_upsampler: Folds) -> dict[str, Any]:
     """Content of metrics/nested_validation.json: the summary over the folds, and each fold's AUROCs.
 
     Args:
-        folds: of :func:`fakeface.evaluation.leave_one_out.score_nested`; without any, the protocols are None
-            and ``undefined`` says why.
+        by_gan, by_upsampler: of :func:`fakeface.evaluation.leave_one_out.score_nested`, by what is left out.
+
+    Returns:
+        :func:`~fakeface.evaluation.comparison.summary` and ``auroc_per_fold`` of the first; ``upsamplers``
+        has those of the second. Without folds the protocols are None and ``undefined`` says why.
     """
+    reason = "needs two {} that training may see: one to train on, one to leave out"
+    return {
+        **_nested(by_gan, reason.format("GANs")),
+        "upsamplers": _nested(by_upsampler, reason.format("upsamplers")),
+    }
+
+
+def _nested(folds: Folds, reason: str) -> dict[str, Any]:
     if not folds:
-        reason = "needs two GANs that training may see: one to train on, one to leave out"
         return {**dict.fromkeys(PROTOCOLS), "undefined": dict.fromkeys(PROTOCOLS, reason)}
-    per_gan = {
-        gan: {name: block["auroc"] for name, block in summary({gan: scores}, DETECTOR).items()}
-        for gan, scores in folds.items()
-    }
-    aurocs = {
-        gan: {name: auroc and auroc["mean"] for name, auroc in values.items()}
-        for gan, values in per_gan.items()
-    }
-    return {**summary(folds, DETECTOR), "auroc_per_gan": aurocs}
+    aurocs: dict[str, dict[str, float | None]] = {}
+    for name, scores in folds.items():
+        blocks = {protocol: block["auroc"] for protocol, block in summary({name: scores}, DETECTOR).items()}
+        aurocs[name] = {protocol: auroc and auroc["mean"] for protocol, auroc in blocks.items()}
+    return {**summary(folds, DETECTOR), "auroc_per_fold": aurocs}
 
 
 def chart_rows(by_gan: Folds) -> list[dict[str, Any]]:

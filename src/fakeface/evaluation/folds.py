@@ -89,15 +89,39 @@ def require_other_upsamplers(params: Params, fold: Fold) -> None:
                 )
 
 
+def _seen(params: Params) -> list[str]:
+    return [gan for gan in params.training_gans if gan in _trainable(params)]
+
+
 def nested_folds(params: Params) -> list[Fold]:
     """Folds among the GANs that training may see: each is left out once, held-out GANs never occur.
 
     None where only one GAN may be seen: nothing would be left to train on.
     """
-    seen = [gan for gan in params.training_gans if gan in _trainable(params)]
+    seen = _seen(params)
     if len(seen) < 2:
         return []
     return [Fold(gan, tuple(other for other in seen if other != gan), (gan,)) for gan in seen]
+
+
+def nested_upsampler_folds(params: Params) -> list[Fold]:
+    """The same with all GANs of one upsampler left out: harder, and nearer to GANs of other people.
+
+    None where the GANs that may be seen share one upsampler.
+    """
+    seen = _seen(params)
+    declared = {gan: params.gans[gan].upsampler for gan in seen}
+    names = list(dict.fromkeys(declared.values()))
+    if len(names) < 2:
+        return []
+    return [
+        Fold(
+            name,
+            tuple(gan for gan in seen if declared[gan] != name),
+            tuple(gan for gan in seen if declared[gan] == name),
+        )
+        for name in names
+    ]
 
 
 def fold_params(params: Params, fold: Fold, seed: int) -> Params:

@@ -10,11 +10,11 @@ from lightning_fabric import Fabric
 
 from fakeface.data.splits import Split
 from fakeface.detector.dataset import load_split
-from fakeface.evaluation.evaluate import laundered_batches
 from fakeface.evaluation.fold_metrics import DETECTOR
 from fakeface.evaluation.fold_scores import FoldScores, Run
-from fakeface.evaluation.folds import Fold, fold_params, nested_folds
+from fakeface.evaluation.folds import Fold, fold_params
 from fakeface.evaluation.methods import Method, train_detector
+from fakeface.evaluation.predict import laundered_batches
 from fakeface.params import PROTOCOLS, Params
 
 
@@ -69,8 +69,10 @@ def score_detector(params: Params, fold: Fold, real_dir: Path, fake_dir: Path, f
     return score_fold(params, fold, {DETECTOR: train_detector}, seeds, real_dir, fake_dir, fabric)
 
 
-def score_nested(params: Params, real_dir: Path, fake_dir: Path, fabric: Fabric) -> dict[str, FoldScores]:
-    """Each GAN that may be seen, left out once and scored on the validation split.
+def score_nested(
+    params: Params, folds: Sequence[Fold], real_dir: Path, fake_dir: Path, fabric: Fabric
+) -> dict[str, FoldScores]:
+    """Folds among the GANs that may be seen, scored on the validation split.
 
     Settings are chosen by this: neither a held-out GAN nor a test image plays a part. The photographs are
     those that choose checkpoint and threshold, which flatters every setting alike.
@@ -79,5 +81,5 @@ def score_nested(params: Params, real_dir: Path, fake_dir: Path, fabric: Fabric)
         fold.name: score_fold(
             params, fold, {DETECTOR: train_detector}, [params.seed], real_dir, fake_dir, fabric, "val"
         )
-        for fold in nested_folds(params)
+        for fold in folds
     }

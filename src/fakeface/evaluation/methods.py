@@ -45,11 +45,13 @@ def train_detector(params: Params, train: DetectorData, val: DetectorData, fabri
     return Trained(score, result.threshold)
 
 
-def with_cffn(**changes: object) -> Method:
-    """Our detector with another CFFN, everything else the same."""
+def with_cffn(margin: float | None = None, **changes: object) -> Method:
+    """Our detector with another CFFN and, unless None, another margin; everything else the same."""
 
     def train_variant(params: Params, train: DetectorData, val: DetectorData, fabric: Fabric) -> Trained:
-        cffn = params.cffn.model_copy(update=changes)
-        return train_detector(params.model_copy(update={"cffn": cffn}), train, val, fabric)
+        update: dict[str, object] = {"cffn": params.cffn.model_copy(update=changes)}
+        if margin is not None:
+            update["margin"] = margin
+        return train_detector(params.model_copy(update=update), train, val, fabric)
 
     return train_variant

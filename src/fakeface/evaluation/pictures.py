@@ -8,7 +8,7 @@ import numpy as np
 
 from fakeface.atomic import atomic_directory
 from fakeface.detector.dataset import DetectorData
-from fakeface.evaluation.evaluate import Predictions, selections
+from fakeface.evaluation.evaluate import selections
 from fakeface.evaluation.plots import (
     write_calibration,
     write_confusion,
@@ -18,6 +18,7 @@ from fakeface.evaluation.plots import (
     write_pr,
     write_roc,
 )
+from fakeface.evaluation.predict import Predictions
 from fakeface.params import Params
 
 HEADLINE = "laundered"

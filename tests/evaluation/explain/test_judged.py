@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from fakeface.detector.dataset import load_split
 from fakeface.detector.scoring import Detector
-from fakeface.evaluation.evaluate import TEST_KEY, predict_protocols
 from fakeface.evaluation.explain.judged import judge, spread
+from fakeface.evaluation.predict import TEST_KEY, predict_protocols
 from fakeface.params import Params
 
 from .conftest import MakeJudged

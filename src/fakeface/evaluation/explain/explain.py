@@ -10,7 +10,6 @@ from fakeface.atomic import write_text
 from fakeface.data.splits import Split
 from fakeface.detector.dataset import load_split
 from fakeface.detector.scoring import Detector
-from fakeface.evaluation.evaluate import TEST_KEY
 from fakeface.evaluation.explain.embedding_splits import write_embedding_splits
 from fakeface.evaluation.explain.gradcam import grad_cam
 from fakeface.evaluation.explain.judged import HEADLINE, REAL, Judged, judge
@@ -18,6 +17,7 @@ from fakeface.evaluation.explain.residual_spectra import residual_spectra
 from fakeface.evaluation.explain.saliency import saliency_metrics, write_saliency
 from fakeface.evaluation.explain.spectra_picture import write_residual_spectra
 from fakeface.evaluation.explain.worst_errors import worst_error_table, write_worst_errors
+from fakeface.evaluation.predict import TEST_KEY
 from fakeface.params import Params
 
 # Photographs, and fakes a GAN, at most; and images a pass of Grad-CAM, which needs the memory of a training.
