@@ -128,6 +128,7 @@ class GenerateParams(_Section):
     n_train: PositiveInt
     n_val: PositiveInt
     n_test: PositiveInt
+    disturbed: Fraction
     batch_size: PositiveInt
 
 

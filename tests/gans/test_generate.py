@@ -171,3 +171,24 @@ def test_gallery_shows_64_at_most(tmp_path: Path) -> None:
     shown = np.asarray(Image.open(tmp_path / "g.png"))
     assert shown.shape == (32, 32, 3)
     assert np.array_equal(shown[28:, 28:], images[63])
+
+
+def test_disturbed_training_images_leave_everything_else_as_it_was(params: Params, tmp_path: Path) -> None:
+    def sets(share: float) -> dict[str, np.ndarray]:
+        folder = tmp_path / str(share)
+        changed = params.generate.model_copy(update={"disturbed": share})
+        generate("native", params.model_copy(update={"generate": changed}), folder / "fake", folder / "g.png")
+        return {split: ImageSet.read(folder / "fake" / split).images for split in SPLITS}
+
+    plain, half = sets(0.0), sets(0.5)
+    for split in ("val", "test"):
+        np.testing.assert_array_equal(plain[split], half[split])
+    kept = len(plain["train"]) - round(0.5 * len(plain["train"]))
+    np.testing.assert_array_equal(plain["train"][:kept], half["train"][:kept])
+    changed = (plain["train"][kept:] != half["train"][kept:]).any(axis=(1, 2, 3))
+    assert changed.all()
+    # The same latents, so still much the same pictures.
+    distance = np.abs(plain["train"][kept:].astype(float) - half["train"][kept:]).mean()
+    between = np.abs(plain["train"][kept:].astype(float) - np.roll(half["train"][kept:], 1, axis=0)).mean()
+    assert distance < between
+    np.testing.assert_array_equal(half["train"], sets(0.5)["train"])

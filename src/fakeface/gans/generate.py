@@ -17,6 +17,7 @@ from fakeface.data.imageset import ImageSet
 from fakeface.data.preprocess import ImageTooSmallError, preprocess
 from fakeface.data.splits import SPLITS, Split
 from fakeface.gans import registry
+from fakeface.gans.disturbed import with_disturbed
 from fakeface.gans.sampler import Source
 from fakeface.params import Params, ParamsError
 
@@ -88,7 +89,7 @@ def generate(name: str, params: Params, out: Path, gallery: Path) -> dict[str, A
     """
     if name not in params.gans:
         raise ParamsError(f"gans has no entry {name!r}, expected one of {', '.join(params.gans)}")
-    source = registry.load(name, params.gans[name])
+    source = with_disturbed(registry.load(name, params.gans[name]), params.generate.disturbed)
     wanted = {
         "train": params.generate.n_train,
         "val": params.generate.n_val,

@@ -67,7 +67,7 @@ class Generator:
             yield self.sample(z[start : start + step])
 
     @torch.inference_mode()
-    def sample(self, z: np.ndarray) -> np.ndarray:
+    def sample(self, z: np.ndarray, *, clip: bool = False) -> np.ndarray:
         """Images of ``z``; v in [black, white] becomes ``round(255 * (v - black) / (white - black))``.
 
         Latents go through the network ``SAMPLE_BATCH`` at a time, the last batch padded with zeros, so
@@ -75,6 +75,7 @@ class Generator:
 
         Args:
             z: float32 (B, z_dim), B >= 1.
+            clip: cut values beyond black and white off in place of refusing them.
 
         Returns:
             uint8 (B, S, S, 3), RGB.
@@ -88,11 +89,12 @@ class Generator:
         padded = np.zeros((-(-len(z) // SAMPLE_BATCH) * SAMPLE_BATCH, self.z_dim), dtype=np.float32)
         padded[: len(z)] = z
         batches = [
-            self._forward(torch.from_numpy(batch)) for batch in padded.reshape(-1, SAMPLE_BATCH, self.z_dim)
+            self._forward(torch.from_numpy(batch), clip)
+            for batch in padded.reshape(-1, SAMPLE_BATCH, self.z_dim)
         ]
         return np.concatenate(batches)[: len(z)]
 
-    def _forward(self, z: torch.Tensor) -> np.ndarray:
+    def _forward(self, z: torch.Tensor, clip: bool) -> np.ndarray:
         x = self.network(z)
         if not isinstance(x, torch.Tensor):
             raise GeneratorOutputError(f"{self.name}: output must be a tensor, got {type(x).__name__}")
@@ -104,7 +106,7 @@ class Generator:
             raise GeneratorOutputError(f"{self.name}: output has NaN or infinite pixels, expected {expected}")
         low, high = float(x.min()), float(x.max())
         slack = RANGE_SLACK * (white - black) / 2
-        if low < black - slack or high > white + slack:
+        if not clip and (low < black - slack or high > white + slack):
             raise GeneratorOutputError(
                 f"{self.name}: output must lie in {expected}, got [{low:.4g}, {high:.4g}]"
             )
