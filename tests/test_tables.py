@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
+import tarfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -270,3 +273,16 @@ def test_command_line(project):
     done = subprocess.run([*command, "results"], capture_output=True, encoding="utf-8", check=True)
     assert done.stdout.strip() == results_tables(project / "metrics")
     assert subprocess.run([*command, "nonsense"], capture_output=True).returncode == 2
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/generators.md"])
+def test_published_tables_are_those_of_the_committed_metrics(name: str, tmp_path: Path) -> None:
+    """Not those of the workspace: a run on another machine may change them, and is no failure."""
+    archive = subprocess.run(
+        ["git", "archive", "HEAD"], cwd=Path(__file__).parents[1], check=True, capture_output=True
+    ).stdout
+    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+        tar.extractall(tmp_path, filter="data")
+    path = tmp_path / name
+    text = path.read_text(encoding="utf-8")
+    assert update_readme(text, path.parent) == text
