@@ -216,7 +216,8 @@ class CnParams(_Section):
 
     Attributes:
         calibration: what is fitted on validation logits, so that scores are probabilities.
-        target_fpr: share of validation photographs above the threshold; those images are called fake.
+        target_fpr: share of validation photographs above the threshold, under each of the training's
+            chains; those images are called fake.
         target_fnr: share of validation fakes below the lower threshold; images below are called real, and
             those between the two thresholds unsure.
     """

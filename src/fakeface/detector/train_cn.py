@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import math
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,11 +27,11 @@ from fakeface.detector.dataset import DetectorData, refuse_held_out, to_input
 from fakeface.detector.features import FeatureNetwork
 from fakeface.errors import NonFiniteLossError
 from fakeface.evaluation.scores import choose_lower_threshold, choose_threshold, score_block
-from fakeface.params import Params
+from fakeface.params import Params, ProtocolParams
 
 EpochCallback = Callable[[int, dict[str, float]], None]
 # Keys that keep the random draws of different uses apart, and from those of the CFFN's training.
-TRAIN_KEY, VAL_KEY = 3, 4
+TRAIN_KEY, VAL_KEY, THRESHOLD_KEY = 3, 4, 7
 FORWARD_BATCH = 500
 
 
@@ -58,7 +58,7 @@ class CnResult:
 def joint_maps(
     cffn: FeatureNetwork,
     data: DetectorData,
-    params: Params,
+    chains: Sequence[ProtocolParams],
     fabric: Fabric,
     key: list[int],
     views: int,
@@ -76,12 +76,12 @@ def joint_maps(
     for view in range(views):
         for start in range(0, count, FORWARD_BATCH):
             rows = np.arange(start, min(start + FORWARD_BATCH, count))
-            images = data.laundered(rows, params.augmentation, [*key, view], harmed=harmed)
+            images = data.laundered(rows, chains, [*key, view], harmed=harmed)
             with fabric.autocast():
                 maps = FeatureNetwork.joint_map(cffn.level_maps(to_input(images, fabric.device)))
             part = maps.float().cpu().numpy()
             if features is None:
-                path = folder / f"features-{key[-1]}.npy"
+                path = folder / f"features-{'-'.join(map(str, key))}.npy"
                 shape = (views * count, *part.shape[1:])
                 features = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
             features[view * count + start : view * count + start + len(rows)] = part
@@ -120,11 +120,15 @@ def train_cn(
     cffn = cffn.to(fabric.device).eval().requires_grad_(False)
     with tempfile.TemporaryDirectory(prefix="fakeface-features-") as folder:
         views, harmed = params.cn.views, params.cffn.harmed
-        features = joint_maps(
-            cffn, train, params, fabric, [params.seed, TRAIN_KEY], views, Path(folder), harmed
-        )
-        val_features = joint_maps(cffn, val, params, fabric, [params.seed, VAL_KEY], 1, Path(folder))
-        return _fit(params, train, val, features, val_features, fabric, epoch_callback)
+        chains, seed = params.augmentation, params.seed
+        features = joint_maps(cffn, train, chains, fabric, [seed, TRAIN_KEY], views, Path(folder), harmed)
+        val_features = joint_maps(cffn, val, chains, fabric, [seed, VAL_KEY], 1, Path(folder))
+        photographs = val.thinned(None, 0)
+        photograph_features = [
+            joint_maps(cffn, photographs, [chain], fabric, [seed, THRESHOLD_KEY, number], 1, Path(folder))
+            for number, chain in enumerate(chains)
+        ]
+        return _fit(params, train, val, features, val_features, photograph_features, fabric, epoch_callback)
 
 
 def _fit(
@@ -133,6 +137,7 @@ def _fit(
     val: DetectorData,
     features: np.ndarray,
     val_features: np.ndarray,
+    photograph_features: Sequence[np.ndarray],
     fabric: Fabric,
     epoch_callback: EpochCallback | None,
 ) -> CnResult:
@@ -150,11 +155,11 @@ def _fit(
     best: dict[str, torch.Tensor] = {}
 
     @torch.no_grad()
-    def val_logits() -> torch.Tensor:
+    def logits(maps: np.ndarray) -> torch.Tensor:
         model.eval()
         parts = [
-            model(torch.from_numpy(val_features[start : start + FORWARD_BATCH]).to(device)).float()
-            for start in range(0, len(val_features), FORWARD_BATCH)
+            model(torch.from_numpy(maps[start : start + FORWARD_BATCH]).to(device)).float()
+            for start in range(0, len(maps), FORWARD_BATCH)
         ]
         return torch.cat(parts)
 
@@ -171,14 +176,15 @@ def _fit(
             total += float(loss.detach())
         if not math.isfinite(total):
             raise NonFiniteLossError(f"CN loss is {total} in epoch {epoch + 1}")
-        val_loss = float(_balanced_cross_entropy(val_logits(), val_labels))
+        val_loss = float(_balanced_cross_entropy(logits(val_features), val_labels))
         if not best or val_loss < min(row["val_loss"] for row in history):
             best = copy.deepcopy(network.state_dict())
         history.append({"train_loss": total / steps, "val_loss": val_loss})
         if epoch_callback:
             epoch_callback(epoch + 1, history[-1])
     network.load_state_dict(best)
-    calibration, decision = _decide(params, val, margins_of(val_logits()))
+    photograph_margins = [margins_of(logits(maps)) for maps in photograph_features]
+    calibration, decision = _decide(params, val, margins_of(logits(val_features)), photograph_margins)
     losses = [row["val_loss"] for row in history]
     metrics = {
         "epochs": params.cn.epochs,
@@ -192,15 +198,26 @@ def _fit(
     return CnResult(network.eval(), decision["threshold"], metrics, calibration, decision["lower_threshold"])
 
 
-def _decide(params: Params, val: DetectorData, margins: np.ndarray) -> tuple[Calibration, dict[str, Any]]:
+def _decide(
+    params: Params, val: DetectorData, margins: np.ndarray, photograph_margins: Sequence[np.ndarray]
+) -> tuple[Calibration, dict[str, Any]]:
     """Calibrate, then choose both thresholds on calibrated scores; all of it on validation images alone.
+
+    Args:
+        params: validated params.
+        val: validation images.
+        margins: float64 (N,) of ``val``, each image through one of the training's chains.
+        photograph_margins: of its photographs, once for each chain: the threshold holds under every one.
 
     Returns:
         The calibration, and what metrics/cn.json says of it and of the thresholds.
     """
     calibration = fit_calibration(params.cn.calibration, margins, val.labels)
     scores, real = calibration.scores(margins), val.groups == 0
-    threshold = choose_threshold(scores[real], params.cn.target_fpr)
+    threshold = max(
+        choose_threshold(calibration.scores(photographs), params.cn.target_fpr)
+        for photographs in photograph_margins
+    )
     gans = val.groups[~real]
     lower_threshold = choose_lower_threshold(scores[~real], params.cn.target_fnr, groups=gans)
     logits = np.column_stack([np.zeros_like(margins), calibration.logits(margins)])

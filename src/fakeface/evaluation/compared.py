@@ -10,6 +10,7 @@ from lightning_fabric import Fabric
 from fakeface.baselines.base import Fit
 from fakeface.baselines.registry import BASELINES
 from fakeface.detector.dataset import DetectorData
+from fakeface.detector.train_cn import THRESHOLD_KEY
 from fakeface.evaluation.fold_scores import FoldScores
 from fakeface.evaluation.folds import Fold
 from fakeface.evaluation.leave_one_out import score_fold
@@ -17,18 +18,21 @@ from fakeface.evaluation.methods import Method, Trained, with_cffn
 from fakeface.evaluation.scores import choose_threshold
 from fakeface.params import Params
 
-# Keeps the draws of the validation photographs apart from those of the trainings and of the test.
-THRESHOLD_KEY = 7
-
 
 def with_frozen_threshold(fit: Fit) -> Method:
-    """A baseline as a method: its threshold is chosen on validation photographs, as the detector's is."""
+    """A baseline as a method: its threshold is chosen on validation photographs, by the detector's rule."""
 
     def train_baseline(params: Params, train: DetectorData, val: DetectorData, fabric: Fabric) -> Trained:
         score = fit(params, train, fabric)
         photographs = np.flatnonzero(val.groups == 0)
-        images = val.laundered(photographs, params.augmentation, [params.seed, THRESHOLD_KEY])
-        return Trained(score, choose_threshold(score(images), params.cn.target_fpr))
+        thresholds = [
+            choose_threshold(
+                score(val.laundered(photographs, [chain], [params.seed, THRESHOLD_KEY, number, 0])),
+                params.cn.target_fpr,
+            )
+            for number, chain in enumerate(params.augmentation)
+        ]
+        return Trained(score, max(thresholds))
 
     return train_baseline
 
