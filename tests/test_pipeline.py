@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 SMALL: dict[str, Any] = {
     "device": "cpu",
     "held_out": ["wgan_gp"],
-    "generate": {"n_train": 24, "n_val": 12, "n_test": 16, "batch_size": 16},
+    "generate": {"n_train": 24, "n_val": 12, "n_test": 16, "disturbed": 0.5, "batch_size": 16},
 }
 SMALL_KEYS = {
     "quality": {"n_images": 16, "kid_subset_size": 8, "kid_subsets": 4, "batch_size": 8},

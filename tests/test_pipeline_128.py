@@ -44,7 +44,9 @@ def test_the_rest_runs_end_to_end(project: Project) -> None:
     del params["gans"]["small"]
     params["held_out"] = []
     path.write_text(yaml.safe_dump(params, sort_keys=False))
-    project.run("dvc", "repro")
+    project.run(
+        "dvc", "repro", "evaluate", "quality@wgan_gp_128", "robustness", "explain", "nested_validation"
+    )
     block = project.metrics("evaluation.json")["laundered"]["per_gan"]["wgan_gp_128"]
     assert block["n_fake"] == 16
     assert project.metrics("quality/wgan_gp_128.json")["kid"] > 0
@@ -52,3 +54,7 @@ def test_the_rest_runs_end_to_end(project: Project) -> None:
 
     for folder in ("real", "fake/wgan_gp_128"):
         assert ImageSet.read(project.folder / "data" / folder / "test").images.shape[1:] == (128, 128, 3)
+    # One GAN cannot be left out and trained on.
+    output = project.run("dvc", "repro", "leave_one_out@wgan_gp_128", expect=255)
+    assert "fold wgan_gp_128: no GAN is left to train on; add one to gans" in output
+    assert "Traceback" not in output
