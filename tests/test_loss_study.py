@@ -44,12 +44,12 @@ def test_rows_come_from_finished_experiments_of_the_study() -> None:
             row("", 0.1),
             row("main", 0.2),
             row(f"{PREFIX}margin-1.0", 0.8, f"metrics/{STAGE}.json:"),
-            row(f"{PREFIX}paper", 0.7),
+            row(f"{PREFIX}paper-margin-0.5", 0.7),
             row(f"{PREFIX}triplet-0.5", ""),
             row("somebody-elses", 0.9),
         ]
     )
-    assert list(rows) == ["margin-1.0", "paper"]
+    assert list(rows) == ["margin-1.0", "paper-margin-0.5"]
     assert rows["margin-1.0"]["upsampler"] == rows["margin-1.0"]["gan"]
     assert rows["margin-1.0"]["gan"]["laundered"] == {"mean": 0.8, "worst": 0.5, "worst_fold": "wgan"}
     assert rows["margin-1.0"]["changes"] == ["margin=1.0"]

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from conftest import random_picture
 
 from fakeface.data.pseudo_fakes import UPSAMPLERS, pseudo_fake
+
+Upsampler = Callable[[torch.Tensor, int, np.random.Generator], torch.Tensor]
 
 
 def photograph(seed: int) -> np.ndarray:
@@ -38,11 +43,11 @@ def test_a_seed_is_a_pseudo_fake() -> None:
 
 @pytest.mark.parametrize("upsample", UPSAMPLERS)
 @pytest.mark.parametrize("factor", [2, 4])
-def test_upsamplers_restore_the_side_and_about_the_pixels(upsample: object, factor: int) -> None:
+def test_upsamplers_restore_the_side_and_about_the_pixels(upsample: Upsampler, factor: int) -> None:
     coarse = torch.full((1, 3, 8, 12), 100.0)
     errors = []
     for seed in range(30):
-        up = upsample(coarse, factor, rng(seed))  # type: ignore[operator]
+        up = upsample(coarse, factor, rng(seed))
         assert up.shape == (1, 3, 8 * factor, 12 * factor)
         errors.append(float((up.mean() - 100).abs()))
     assert np.mean(errors) < 8
@@ -52,16 +57,19 @@ def test_upsamplers_restore_the_side_and_about_the_pixels(upsample: object, fact
 def test_without_its_disturbance_the_transposed_kernel_is_bilinear_interpolation(factor: int) -> None:
     """A generator of draws that are all zero leaves the kernel as it is."""
 
-    class Zero:
-        def uniform(self, *_: float) -> float:
+    class Zero(np.random.Generator):
+        def __init__(self) -> None:
+            super().__init__(np.random.PCG64())
+
+        def uniform(self, *_: Any, **__: Any) -> Any:
             return 0.0
 
-        def standard_normal(self, shape: tuple[int, ...]) -> np.ndarray:
-            return np.zeros(shape)
+        def standard_normal(self, *shape: Any, **_: Any) -> Any:
+            return np.zeros(*shape)
 
     coarse = torch.rand(1, 3, 9, 7, generator=torch.Generator().manual_seed(0))
     expected = torch.nn.functional.interpolate(coarse, scale_factor=factor, mode="bilinear")
-    made = UPSAMPLERS[0](coarse, factor, Zero())  # type: ignore[arg-type]
+    made = UPSAMPLERS[0](coarse, factor, Zero())
     torch.testing.assert_close(made, expected)
 
 
