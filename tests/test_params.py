@@ -85,6 +85,8 @@ def test_held_out_gans(held_out: list[str], message: str) -> None:
         ("data", "source", "folder", "root must be a folder, zip or tar"),
         ("data", "splits", {"val": 0.6, "test": 0.5}, "val + test must be below 1"),
         ("cffn", "feature_levels", [4, 2], "feature_levels must be ascending and distinct"),
+        ("cffn", "crop", 96, "cffn.crop must be at most image_size (64), got 96"),
+        ("cffn", "crop", 48, "cffn.crop must be a multiple of 32, got 48"),
         ("cffn", "batch_size", 7, "cffn.batch_size must be a multiple of 2, got 7"),
         ("quality", "kid_subset_size", 10**6, "kid_subset_size must be at most n_images"),
         ("protocols", "mild", {"jpeg_quality": [90, 50]}, "jpeg_quality must be [low, high]"),

@@ -28,7 +28,7 @@ PROTOCOLS = ("laundered", "mild", "clean")
 FOLDS = {"gan": "", "upsampler": "upsamplers."}
 
 # Its network and its training; the margin is the experiment's.
-_PAPER = ("cffn.variant=paper", "cffn.pseudo_fakes=0", "cffn.harmed=0")
+_PAPER = ("cffn.variant=paper", "cffn.crop=null", "cffn.pseudo_fakes=0", "cffn.harmed=0")
 _UNIT = ("cffn.unit_norm=true",)
 # Changes to params.yaml by the name of the experiment.
 STUDY: dict[str, tuple[str, ...]] = {
@@ -44,9 +44,12 @@ STUDY: dict[str, tuple[str, ...]] = {
     "levels-2": ("cffn.feature_levels=[2]",),
     "levels-3-4": ("cffn.feature_levels=[3,4]",),
     "levels-1-2-3-4": ("cffn.feature_levels=[1,2,3,4]",),
+    "residual": ("cffn.variant=residual",),
+    "residual-whole-images": ("cffn.variant=residual", "cffn.crop=null"),
     **{f"paper-margin-{margin}": (*_PAPER, f"margin={margin}") for margin in (0.25, 0.5, 1.0, 2.0)},
     **{f"pseudo-fakes-{share}": (f"cffn.pseudo_fakes={share}",) for share in (0.1, 0.3)},
     **{f"harmed-{share}": (f"cffn.harmed={share}",) for share in (0.0, 0.5)},
+    "whole-images": ("cffn.crop=null",),
     "undisturbed": ("generate.disturbed=0",),
     "laundered-only": ("cffn.augmentation=laundered",),
     "constant-rate": ("cffn.schedule=constant",),

@@ -181,7 +181,7 @@ class QualityParams(_Section):
 class CffnParams(_Section):
     """The common fake feature network and its pairwise training."""
 
-    variant: Literal["paper", "residual"]
+    variant: Literal["paper", "residual", "pretrained"]
     feature_levels: tuple[Literal[1, 2, 3, 4], ...]
     unit_norm: bool
     loss: Literal["contrastive", "supervised_contrastive", "triplet", "cross_entropy"]
@@ -195,6 +195,7 @@ class CffnParams(_Section):
     mirror: bool
     pseudo_fakes: Fraction
     harmed: Fraction
+    crop: Annotated[int, Field(ge=32, multiple_of=32)] | None = None
     augmentation: ProtocolName | Literal["all"]
 
     @model_validator(mode="after")
@@ -321,6 +322,14 @@ class Params(_Section):
     robustness: RobustnessParams
     leaks: LeaksParams
     regression: dict[str, RegressionRule]
+
+    @model_validator(mode="after")
+    def _a_crop_lies_within_an_image(self) -> Params:
+        if self.cffn.crop is not None and self.cffn.crop > self.image_size:
+            raise ValueError(
+                f"cffn.crop must be at most image_size ({self.image_size}), got {self.cffn.crop}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _held_out_exist_and_leave_some(self) -> Params:

@@ -10,12 +10,14 @@ import torch
 import torch.nn.functional as F
 
 from fakeface.detector.cffn import CFFN
+from fakeface.detector.pretrained_cffn import PretrainedCFFN
 from fakeface.detector.residual_cffn import ResidualCFFN, high_pass
 from fakeface.detector.variants import VARIANTS, build_cffn
 
 SHAPES = {
     "paper": [(96, 16), (120, 8), (156, 4), (126, 2)],
     "residual": [(24, 64), (48, 32), (72, 16), (96, 8)],
+    "pretrained": [(24, 32), (40, 16), (80, 8), (112, 8)],
 }
 
 
@@ -31,8 +33,15 @@ def plain_level_maps(network: Any, x: torch.Tensor) -> list[torch.Tensor]:
             if level < 4:
                 x = network.transitions[level - 1](x)
         return maps
-    assert isinstance(network, ResidualCFFN)
     side = x.shape[-1] // 32
+    if isinstance(network, PretrainedCFFN):
+        x = F.interpolate((127.5 * x + 0.5) / 128, scale_factor=2, mode="bilinear")
+        for level in range(1, 5):
+            x = network.levels[level - 1](x)
+            if level in network.feature_levels:
+                maps.append(network.heads[str(level)](x, side))
+        return maps
+    assert isinstance(network, ResidualCFFN)
     x = high_pass(x)
     for level in range(1, 5):
         x = network.levels[level - 1](x)

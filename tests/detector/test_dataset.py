@@ -12,7 +12,7 @@ from detector.conftest import COUNTS, pictures, write_set
 from fakeface.data import collect as collecting
 from fakeface.data.collect import DuplicateAcrossSplitsError, collect
 from fakeface.data.imageset import ImageSet, ImageSetError
-from fakeface.detector.dataset import LeakError, load_split
+from fakeface.detector.dataset import LeakError, load_split, random_crops
 from fakeface.params import Params, ProtocolParams
 
 
@@ -51,6 +51,20 @@ def test_pseudo_fakes_take_the_place_of_fakes_alone(image_sets: tuple[Path, Path
     again = [data.laundered(rows, clean, [0, key], pseudo_fakes=0.5) for key in (1, 1, 2)]
     np.testing.assert_array_equal(again[0], again[1])
     assert (again[0] != again[2]).any()
+
+
+def test_crops_are_squares_of_the_images_at_places_that_depend_on_the_key() -> None:
+    images = pictures(6, 64, 0)
+    crops = random_crops(images, 32, [0, 1])
+    assert crops.shape == (6, 32, 32, 3)
+    places = []
+    for image, crop in zip(images, crops, strict=True):
+        windows = np.lib.stride_tricks.sliding_window_view(image, (32, 32, 3))[:, :, 0]
+        places.append(tuple(np.argwhere((windows == crop).all(axis=(2, 3, 4)))[0]))
+    assert len(set(places)) == 6
+    np.testing.assert_array_equal(crops, random_crops(images, 32, [0, 1]))
+    assert (crops != random_crops(images, 32, [0, 2])).any()
+    np.testing.assert_array_equal(random_crops(images, 64, [0, 1]), images)
 
 
 def test_harm_comes_to_both_classes_and_depends_on_the_row_alone(image_sets: tuple[Path, Path]) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from scipy import ndimage
 
 from fakeface.detector.cffn import CFFN
@@ -16,6 +19,7 @@ from fakeface.detector.features import FeatureNetwork
 from fakeface.detector.residual_cffn import high_pass
 from fakeface.detector.variants import VARIANTS, build_cffn
 from fakeface.detector.weights import DetectorWeightsError, load_cffn, save_cffn
+from fakeface.lite0 import build_network, default_weights
 
 every_variant = pytest.mark.parametrize("variant", list(VARIANTS))
 
@@ -95,12 +99,14 @@ def test_weights_round_trip(variant: str, tmp_path: Path) -> None:
 
 
 def test_an_unknown_variant_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="variant must be one of paper, residual, got 'wide'"):
+    with pytest.raises(ValueError, match="variant must be one of paper, residual, pretrained, got 'wide'"):
         build_cffn("wide", (4,), unit_norm=False)
     cffn = CFFN((4,))
     cffn.variant = "wide"
     save_cffn(tmp_path / "cffn.safetensors", cffn, 64)
-    with pytest.raises(DetectorWeightsError, match="variant must be one of paper, residual, got 'wide'"):
+    with pytest.raises(
+        DetectorWeightsError, match="variant must be one of paper, residual, pretrained, got 'wide'"
+    ):
         load_cffn(tmp_path / "cffn.safetensors")
 
 
@@ -116,6 +122,35 @@ def test_the_residual_variant_does_not_see_colour_or_brightness() -> None:
     x = torch.randn(2, 3, 64, 64)
     tint = torch.tensor([0.3, -0.2, 0.1]).view(1, 3, 1, 1)
     torch.testing.assert_close(network(x + tint), network(x), rtol=1e-4, atol=1e-5)
+
+
+def test_the_pretrained_levels_are_those_of_the_imagenet_network() -> None:
+    """Against the package's own network, neither folded nor cut, on pixels in its own convention."""
+    pixels = torch.from_numpy(np.random.default_rng(0).integers(256, size=(2, 3, 64, 64))).float()
+    reference: Any = build_network(default_weights())
+    x = (F.interpolate(pixels, scale_factor=2, mode="bilinear") - 127) / 128
+    x = reference._swish(reference._bn0(reference._conv_stem(x)))
+    expected = []
+    for number, block in enumerate(reference._blocks):
+        x = block(x)
+        if number in (2, 4, 7, 10):
+            expected.append(x)
+    network = build_cffn("pretrained", (1, 2, 3, 4), unit_norm=False)
+    levels, _ = network.blocks_and_maps(pixels / 127.5 - 1)
+    for ours, theirs in zip(levels, expected, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4 * float(theirs.detach().abs().max()))
+
+
+def test_training_leaves_the_imagenet_weights_alone() -> None:
+    network = build_cffn("pretrained", (2, 3), unit_norm=False).train()
+    before = copy.deepcopy(network.state_dict())
+    optimiser = torch.optim.Adam([p for p in network.parameters() if p.requires_grad], lr=0.01)
+    network(torch.randn(4, 3, 32, 32)).square().sum().backward()
+    optimiser.step()
+    after = network.state_dict()
+    changed = {name.split(".")[0] for name in after if not torch.equal(after[name], before[name])}
+    assert changed == {"heads"}
+    assert not any(parameter.requires_grad for parameter in network.levels.parameters())
 
 
 def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:

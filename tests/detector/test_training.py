@@ -126,6 +126,20 @@ def test_training_leaves_the_trivial_solution(
     assert metrics["best_val_loss"] < 0.9 * params.margin**2 / 8
 
 
+@pytest.mark.parametrize(("crop", "steps"), [(None, 12), (64, 12), (32, 48)])
+def test_an_epoch_shows_as_many_pixels_as_there_are(
+    tiny_params: Params, splits: tuple[DetectorData, DetectorData], crop: int | None, steps: int
+) -> None:
+    train, val = splits
+    assert len(train) == 24 * 6
+    cffn = tiny_params.cffn.model_copy(update={"crop": crop, "steps_per_epoch": None})
+    params = tiny_params.model_copy(update={"cffn": cffn})
+    trainer = CffnTrainer(params, train, val, make_fabric(params))
+    assert trainer.steps_per_epoch == steps
+    _, images = trainer._load(0)
+    assert images.shape == (12, crop or 64, crop or 64, 3)
+
+
 def test_pairs_seen(tiny_params: Params, splits: tuple[DetectorData, DetectorData]) -> None:
     metrics = CffnTrainer(tiny_params, *splits, make_fabric(tiny_params)).fit().metrics
     assert metrics["images_seen"] == 3 * 2 * 12

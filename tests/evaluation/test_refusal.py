@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from sklearn.metrics import balanced_accuracy_score
 
@@ -109,6 +109,7 @@ def log_odds(p: float) -> float:
     ).filter(lambda images: len({label for label, _ in images}) == 2),
     st.sampled_from([0.3105, 0.5005, 0.9005]),
 )
+@example([(0, 0.0), (0, 1.0), (1, 0.0)], 0.3105)
 def test_the_curve_against_a_loop_over_cuts(images: list[tuple[int, float]], threshold: float) -> None:
     labels, scores = (np.array(column) for column in zip(*images, strict=True))
     sureness = np.array([round(abs(log_odds(s) - log_odds(threshold)), 9) for s in scores])

@@ -23,12 +23,12 @@ from fakeface import __version__
 from fakeface.data.imageset import ImageSet
 from fakeface.data.preprocess import preprocess
 from fakeface.errors import MissingFileError
+from fakeface.lite0 import NetworkWeightsError
 from fakeface.params import Params
 from fakeface.quality import inception, lite0
 from fakeface.quality.compare import compare, metric_names
 from fakeface.quality.extractors import Extractor, open_extractor
 from fakeface.quality.features import evenly_spaced, extract, extract_once
-from fakeface.quality.lite0 import ExtractorWeightsError
 from fakeface.quality.measure import measure
 
 CPU = torch.device("cpu")
@@ -339,7 +339,7 @@ def test_inception_from_a_local_file(real: np.ndarray, tmp_path: Path) -> None:
 
 def test_inception_without_weights_says_what_to_do(tmp_path: Path) -> None:
     url = "http://127.0.0.1:1/weights-inception-2015-12-05-6726825d.pth"
-    with pytest.raises(ExtractorWeightsError) as error:
+    with pytest.raises(NetworkWeightsError) as error:
         inception.fetch_weights(url, tmp_path)
     message = str(error.value)
     assert "cannot download its weights from http://127.0.0.1:1/" in message
@@ -354,26 +354,26 @@ def test_files_that_hold_no_weights(name: str, tmp_path: Path) -> None:
     with pytest.raises(MissingFileError, match=r"quality\.weights: .*weights\.pth: no such file"):
         open_extractor(name, path, CPU)
     path.write_bytes(b"no weights")
-    with pytest.raises(ExtractorWeightsError, match=r"weights\.pth: not a file of PyTorch weights"):
+    with pytest.raises(NetworkWeightsError, match=r"weights\.pth: not a file of PyTorch weights"):
         open_extractor(name, path, CPU)
     torch.save([1, 2], path)
     with pytest.raises(
-        ExtractorWeightsError, match=r"weights\.pth: expected a state dict of tensors, got list"
+        NetworkWeightsError, match=r"weights\.pth: expected a state dict of tensors, got list"
     ):
         open_extractor(name, path, CPU)
     torch.save({"code": Path("anything")}, path)  # an object that needs an unrestricted unpickler
-    with pytest.raises(ExtractorWeightsError, match=r"weights\.pth: not a file of PyTorch weights"):
+    with pytest.raises(NetworkWeightsError, match=r"weights\.pth: not a file of PyTorch weights"):
         open_extractor(name, path, CPU)
 
 
 def test_weights_of_another_network(tmp_path: Path) -> None:
     path = tmp_path / "weights.pth"
     torch.save({"conv.weight": torch.zeros(1)}, path)
-    with pytest.raises(ExtractorWeightsError, match=r"missing keys: .* more; unexpected keys: conv\.weight"):
+    with pytest.raises(NetworkWeightsError, match=r"missing keys: .* more; unexpected keys: conv\.weight"):
         open_extractor("efficientnet-lite0", path, CPU)
     state = EfficientNet.from_name("efficientnet-lite0", num_classes=10).state_dict()
     torch.save(state, path)
-    with pytest.raises(ExtractorWeightsError, match=r"size mismatch for _fc\.weight"):
+    with pytest.raises(NetworkWeightsError, match=r"size mismatch for _fc\.weight"):
         open_extractor("efficientnet-lite0", path, CPU)
 
 

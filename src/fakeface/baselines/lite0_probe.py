@@ -12,8 +12,8 @@ from lightning_fabric import Fabric
 from fakeface.baselines.base import Scorer, in_batches, training_views
 from fakeface.baselines.logistic import fit_logistic
 from fakeface.detector.dataset import DetectorData
+from fakeface.lite0 import NAME
 from fakeface.params import Params
-from fakeface.quality import lite0
 from fakeface.quality.extractors import open_extractor
 from fakeface.quality.features import extract
 
@@ -33,7 +33,7 @@ def fit(params: Params, data: DetectorData, fabric: Fabric, limit: int = MAX_IMA
     Raises:
         LeakError, BaselineDataError: see :func:`fakeface.baselines.base.training_views`.
     """
-    extractor = open_extractor(lite0.NAME, None, fabric.device)
+    extractor = open_extractor(NAME, None, fabric.device)
     layer = extractor.layers["fid"]
 
     def pooled(images: np.ndarray) -> np.ndarray:

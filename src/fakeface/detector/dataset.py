@@ -19,7 +19,7 @@ from fakeface.data.splits import Split
 from fakeface.params import Params, ProtocolParams
 
 # Keep the draws of these apart from each other and from those of laundering.
-MIRROR_KEY, PSEUDO_KEY, HARM_KEY = 2**30, 2**30 + 1, 2**30 + 2
+MIRROR_KEY, PSEUDO_KEY, HARM_KEY, CROP_KEY = 2**30, 2**30 + 1, 2**30 + 2, 2**30 + 3
 
 
 @dataclass(frozen=True)
@@ -111,6 +111,29 @@ class DetectorData:
         count = min(round(share * len(fakes)), len(photographs))
         for photograph, place in zip(photographs[:count], fakes[:count], strict=True):
             images[place] = pseudo_fake(images[photograph], rng)
+
+
+def random_crops(images: np.ndarray, side: int, key: Sequence[int]) -> np.ndarray:
+    """A square of each image at a random place, for training: traces are everywhere, faces are not.
+
+    Args:
+        images: uint8 (B, H, W, 3).
+        side: of the squares in pixels, at most H and W.
+        key: what the draws depend on.
+
+    Returns:
+        uint8 (B, side, side, 3).
+    """
+    _, height, width, _ = images.shape
+    rng = np.random.default_rng([*key, CROP_KEY])
+    tops = rng.integers(height - side + 1, size=len(images))
+    lefts = rng.integers(width - side + 1, size=len(images))
+    return np.stack(
+        [
+            image[top : top + side, left : left + side]
+            for image, top, left in zip(images, tops, lefts, strict=True)
+        ]
+    )
 
 
 def to_input(images: np.ndarray, device: torch.device) -> torch.Tensor:

@@ -30,7 +30,8 @@ class FeatureNetwork(nn.Module):
 
     def _initialise(self, heads: nn.ModuleDict) -> None:
         for module in self.modules():
-            if isinstance(module, nn.Conv2d):
+            # Frozen weights were learnt elsewhere.
+            if isinstance(module, nn.Conv2d) and module.weight.requires_grad:
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
         # Embeddings that begin many margins apart leave the hinge idle: nothing pushes reals from fakes,
         # every pair contracts to distance margin / 2, and training stays there, at a loss of margin^2 / 8.

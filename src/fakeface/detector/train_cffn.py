@@ -16,11 +16,22 @@ import torch
 from lightning_fabric import Fabric
 from tqdm import tqdm
 
+from fakeface import lite0
 from fakeface.data import harm, laundering, perturbations, pseudo_fakes
-from fakeface.detector import batches, cffn, dataset, features, losses, objectives, residual_cffn, schedule
+from fakeface.detector import (
+    batches,
+    cffn,
+    dataset,
+    features,
+    losses,
+    objectives,
+    pretrained_cffn,
+    residual_cffn,
+    schedule,
+)
 from fakeface.detector.batches import BalancedBatches
 from fakeface.detector.checkpoint import Checkpoint, fingerprint
-from fakeface.detector.dataset import DetectorData, refuse_held_out, to_input
+from fakeface.detector.dataset import DetectorData, random_crops, refuse_held_out, to_input
 from fakeface.detector.features import FeatureNetwork
 from fakeface.detector.losses import branch_pairs_loss
 from fakeface.detector.objectives import build_objective
@@ -70,11 +81,11 @@ class CffnTrainer:
         self.augmentation = params.augmentation
         self.epoch_callback = epoch_callback
         self.batches = BalancedBatches(train.groups, params.cffn.batch_size, params.seed)
-        self.steps_per_epoch = params.cffn.steps_per_epoch or math.ceil(len(train) / params.cffn.batch_size)
+        self.steps_per_epoch = params.cffn.steps_per_epoch or self._steps_to_show_everything()
         torch.manual_seed(params.seed)
         network = build_cffn(params.cffn.variant, params.cffn.feature_levels, params.cffn.unit_norm)
         self.objective = build_objective(params, network.feature_dim).to(fabric.device)
-        learnt = [*network.parameters(), *self.objective.parameters()]
+        learnt = [p for p in (*network.parameters(), *self.objective.parameters()) if p.requires_grad]
         optimiser = torch.optim.Adam(learnt, lr=params.cffn.lr)
         # Images arrive with channels last; weights laid out alike save a conversion in every layer.
         self.network = network.to(memory_format=torch.channels_last).to(fabric.device)
@@ -83,6 +94,12 @@ class CffnTrainer:
         self.epoch, self.seconds = 0, 0.0
         self.history: list[dict[str, float]] = []
         self.best_state: dict[str, torch.Tensor] = {}
+
+    def _steps_to_show_everything(self) -> int:
+        """Steps that show as many pixels as the training images have."""
+        settings, side = self.params.cffn, self.params.image_size
+        share = 1.0 if settings.crop is None else (settings.crop / side) ** 2
+        return math.ceil(len(self.train_data) / (share * settings.batch_size))
 
     def _fingerprint(self) -> str:
         p = self.params
@@ -96,7 +113,7 @@ class CffnTrainer:
             "gans": self.train_data.gans,
         }
         hashes = [*self.train_data.manifest["sha256"], *self.val_data.manifest["sha256"]]
-        networks = [cffn, features, residual_cffn]
+        networks = [cffn, features, lite0, pretrained_cffn, residual_cffn]
         inputs = [batches, dataset, harm, laundering, perturbations, pseudo_fakes]
         modules = [*inputs, losses, objectives, schedule, *networks, sys.modules[__name__]]
         return fingerprint(settings, hashes, modules)
@@ -121,6 +138,8 @@ class CffnTrainer:
             pseudo_fakes=settings.pseudo_fakes,
             harmed=settings.harmed,
         )
+        if settings.crop is not None:
+            images = random_crops(images, settings.crop, key)
         return rows, images
 
     def _loss(self, x: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

@@ -6,9 +6,12 @@ from collections.abc import Sequence
 
 from fakeface.detector.cffn import CFFN
 from fakeface.detector.features import FeatureNetwork
+from fakeface.detector.pretrained_cffn import PretrainedCFFN
 from fakeface.detector.residual_cffn import ResidualCFFN
 
-VARIANTS: dict[str, type[FeatureNetwork]] = {network.variant: network for network in (CFFN, ResidualCFFN)}
+VARIANTS: dict[str, type[FeatureNetwork]] = {
+    network.variant: network for network in (CFFN, ResidualCFFN, PretrainedCFFN)
+}
 
 
 def build_cffn(variant: str, feature_levels: Sequence[int], unit_norm: bool) -> FeatureNetwork:

@@ -49,6 +49,7 @@ COMPARED: dict[str, Method] = {
         pairing="batch",
         pseudo_fakes=0.0,
         harmed=0.0,
+        crop=None,
     ),
     "cross_entropy": with_cffn(loss="cross_entropy", pairing="batch"),
     **{name: with_frozen_threshold(fit) for name, fit in BASELINES.items()},

@@ -87,9 +87,10 @@ def coverage_curve(labels: Any, scores: Any, threshold: float) -> tuple[np.ndarr
     n_real = is_fake.size - n_fake
     if not n_fake or not n_real:
         raise ValueError(f"coverage needs real and fake images, got {n_real} real, {n_fake} fake")
-    # Scores that have rounded to 0 or 1 have no logit; they are the surest.
     limits = np.finfo(np.float64).tiny, 1 - np.finfo(np.float64).epsneg
-    distance = np.abs(logit(np.clip(scores, *limits)) - logit(np.clip(threshold, *limits)))
+    distance = np.abs(logit(scores) - logit(np.clip(threshold, *limits)))
+    # Scores that have rounded to 0 or 1 are the surest, and equally sure.
+    distance = np.nan_to_num(distance, posinf=np.finfo(np.float64).max)
     order = np.argsort(-distance, kind="stable")
     is_last = np.append(np.diff(distance[order]) != 0, True)
     right = (scores > threshold) == is_fake

@@ -14,9 +14,9 @@ import torch
 from PIL import Image
 
 from fakeface.atomic import atomic_path
+from fakeface.lite0 import NAME
 from fakeface.quality.extractors import open_extractor
 from fakeface.quality.features import evenly_spaced, extract, extract_once
-from fakeface.quality.lite0 import NAME
 
 N_SAMPLES = 64
 _BATCH = 50

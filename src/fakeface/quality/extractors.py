@@ -11,6 +11,7 @@ from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY
 from torch_fidelity.utils import create_feature_extractor
 
 from fakeface.errors import MissingFileError
+from fakeface.lite0 import NAME, default_weights
 from fakeface.quality import inception, lite0
 from fakeface.wheels import sha256_of
 
@@ -43,21 +44,21 @@ def open_extractor(name: str, weights: str | Path | None, device: torch.device) 
             torch-fidelity's own (inception-v3-compat).
 
     Raises:
-        MissingFileError, ExtractorWeightsError: if the weights are absent, refused or do not fit.
+        MissingFileError, NetworkWeightsError: if the weights are absent, refused or do not fit.
         ValueError: if the name is unknown.
     """
     if weights is not None and not Path(weights).is_file():
         raise MissingFileError(f"quality.weights: {weights}: no such file; null takes {name}'s own")
-    if name == lite0.NAME:
+    if name == NAME:
         lite0.register()
-        path = Path(weights) if weights is not None else lite0.default_weights()
+        path = Path(weights) if weights is not None else default_weights()
         network = _create(name, path, device)
     elif name == inception.NAME:
         path = Path(weights) if weights is not None else inception.fetch_weights()
         with inception.trusted_copy(path) as copy:
             network = _create(name, copy, device)
     else:
-        raise ValueError(f"extractor must be {lite0.NAME} or {inception.NAME}, got {name!r}")
+        raise ValueError(f"extractor must be {NAME} or {inception.NAME}, got {name!r}")
     layers = {metric: network.get_default_feature_layer_for_metric(metric) for metric in METRICS}
     return Extractor(name, network, sha256_of(path), layers)
 

@@ -24,6 +24,7 @@ from safetensors.torch import load_file
 from torch.utils.data import Dataset
 from torch_fidelity.utils import get_featuresdict_from_dataset
 
+from fakeface import lite0
 from fakeface.quality.extractors import Extractor
 from fakeface.tensorfile import save_tensors
 from fakeface.wheels import default_cache_dir
@@ -67,15 +68,15 @@ def extract(extractor: Extractor, images: np.ndarray, batch_size: int) -> Featur
 
 
 def _key(extractor: Extractor, images: np.ndarray) -> str:
+    modules = (sys.modules[type(extractor.network).__module__], lite0)
+    sources = "".join(inspect.getsource(module) for module in modules)
     cuda = any(parameter.is_cuda for parameter in extractor.network.parameters())
     identity = {
         "pixels": hashlib.sha256(np.ascontiguousarray(images).data).hexdigest(),
         "shape": list(images.shape),
         "extractor": extractor.name,
         "weights": extractor.weights_sha256,
-        "source": hashlib.sha256(
-            inspect.getsource(sys.modules[type(extractor.network).__module__]).encode("utf-8")
-        ).hexdigest(),
+        "source": hashlib.sha256(sources.encode("utf-8")).hexdigest(),
         "torch": torch.__version__,
         "cuda": cuda,
     }

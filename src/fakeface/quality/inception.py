@@ -12,7 +12,7 @@ import torch
 from torch.hub import download_url_to_file
 from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
 
-from fakeface.quality.lite0 import ExtractorWeightsError, read_state_dict
+from fakeface.lite0 import NetworkWeightsError, read_state_dict
 from fakeface.wheels import default_cache_dir
 
 NAME = "inception-v3-compat"
@@ -22,7 +22,7 @@ def fetch_weights(url: str = URL_INCEPTION_V3, cache_dir: Path | None = None) ->
     """The file that torch-fidelity itself would download (91 MB), once, checked by the hash in its name.
 
     Raises:
-        ExtractorWeightsError: if it cannot be downloaded or is another file.
+        NetworkWeightsError: if it cannot be downloaded or is another file.
     """
     path = (cache_dir or default_cache_dir()) / url.rsplit("/", 1)[1]
     if path.is_file():
@@ -32,7 +32,7 @@ def fetch_weights(url: str = URL_INCEPTION_V3, cache_dir: Path | None = None) ->
         # Writes beside the destination and renames after the checksum.
         download_url_to_file(url, str(path), hash_prefix=path.stem.rsplit("-", 1)[1])
     except (URLError, OSError, RuntimeError) as error:
-        raise ExtractorWeightsError(
+        raise NetworkWeightsError(
             f"{NAME}: cannot download its weights from {url} ({error}); put that file at {path}, or name a "
             "local copy in quality.weights, or use quality.extractor: efficientnet-lite0"
         ) from error
@@ -46,7 +46,7 @@ def trusted_copy(weights: Path) -> Iterator[Path]:
     torch-fidelity unpickles without restrictions, so it is never given a file from elsewhere.
 
     Raises:
-        FileNotFoundError, ExtractorWeightsError: if the file is absent or holds anything but tensors.
+        FileNotFoundError, NetworkWeightsError: if the file is absent or holds anything but tensors.
     """
     state = read_state_dict(weights)
     with tempfile.TemporaryDirectory() as folder:
