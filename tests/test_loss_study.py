@@ -9,21 +9,21 @@ import pytest
 import yaml
 from conftest import make_params
 
-from fakeface.loss_study import PREFIX, STAGE, STUDY, LossStudyError, queue, rows_of, study_table
+from fakeface.loss_study import PREFIX, SETTING, STAGE, STUDY, LossStudyError, queue, rows_of, study_table
 
 ROOT = Path(__file__).parents[1]
 
 
 @pytest.mark.parametrize("name", list(STUDY))
 def test_every_experiment_is_a_valid_change_of_the_params(name: str) -> None:
-    changes = dict(change.split("=", 1) for change in STUDY[name])
+    changes = dict(change.split("=", 1) for change in (*SETTING, *STUDY[name]))
     make_params(**{key: yaml.safe_load(value) for key, value in changes.items()})
 
 
 def test_the_stage_or_those_before_it_read_what_the_study_changes() -> None:
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
     read = [*stages[STAGE]["params"], *stages["generate"]["do"]["params"]]
-    for changes in STUDY.values():
+    for changes in (SETTING, *STUDY.values()):
         for change in changes:
             key = change.split("=")[0].split(".")[0]
             assert key in read, key

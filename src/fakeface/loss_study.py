@@ -1,11 +1,12 @@
 """Margins, losses and networks compared as DVC experiments, by unseen GANs of the validation split.
 
-    python -m fakeface.loss_study queue        # then: dvc queue start
+    python -m fakeface.loss_study queue        # then dvc queue start; takes -S KEY=VALUE, for all
     python -m fakeface.loss_study collect      # writes results/loss_study.json
     python -m fakeface.loss_study table        # prints it as Markdown
 
 Every experiment runs the stage `nested_validation` with some params changed: no held-out GAN and no test
-image plays a part, so the best setting may be chosen by this table.
+image plays a part, so the best setting may be chosen by this table. Three GANs of different architecture are
+left to learn from, so a fold has two or, without an upsampler, one: with all five, good settings are perfect.
 """
 
 from __future__ import annotations
@@ -27,20 +28,23 @@ PROTOCOLS = ("laundered", "mild", "clean")
 # What is left out, by the key that it has in the results, with where DVC shows its figures.
 FOLDS = {"gan": "", "upsampler": "upsamplers."}
 
+# What all experiments have in common, see above.
+SETTING = ("held_out=[lsgan,wgan,sngan,stylegan2,digiface_dcgan]",)
 # Its network and its training; the margin is the experiment's.
 _PAPER = ("cffn.variant=paper", "cffn.crop=null", "cffn.pseudo_fakes=0", "cffn.harmed=0")
 _UNIT = ("cffn.unit_norm=true",)
 # Changes to params.yaml by the name of the experiment.
 STUDY: dict[str, tuple[str, ...]] = {
     "as-configured": (),
-    **{f"margin-{margin}": (f"margin={margin}",) for margin in (0.25, 0.5, 1.0, 2.0, 4.0)},
+    **{f"seed-{seed}": (f"seed={seed}",) for seed in (1, 2, 3)},  # differences below theirs mean nothing
+    **{f"margin-{margin}": (f"margin={margin}",) for margin in (0.25, 0.5, 1.0, 4.0)},
+    "cross-entropy": ("cffn.loss=cross_entropy",),
     **{f"unit-margin-{margin}": (*_UNIT, f"margin={margin}") for margin in (0.25, 0.5, 1.0)},
     **{
         f"supcon-{temperature}": ("cffn.loss=supervised_contrastive", f"cffn.temperature={temperature}")
         for temperature in (0.07, 0.1, 0.3)
     },
     **{f"triplet-{margin}": ("cffn.loss=triplet", f"margin={margin}") for margin in (0.2, 0.5, 1.0)},
-    "cross-entropy": ("cffn.loss=cross_entropy",),
     "levels-2": ("cffn.feature_levels=[2]",),
     "levels-3-4": ("cffn.feature_levels=[3,4]",),
     "levels-1-2-3-4": ("cffn.feature_levels=[1,2,3,4]",),
@@ -61,8 +65,8 @@ class LossStudyError(FakefaceError, RuntimeError):
     """The study cannot be queued or collected; the message says why."""
 
 
-def queue(names: Sequence[str]) -> None:
-    """Queue an experiment for each name, `dvc exp run --queue`.
+def queue(names: Sequence[str], everywhere: Sequence[str] = ()) -> None:
+    """Queue an experiment for each name, `dvc exp run --queue`, with the changes ``everywhere`` added to all.
 
     Raises:
         LossStudyError: for an unknown name, or if DVC refuses one.
@@ -71,7 +75,7 @@ def queue(names: Sequence[str]) -> None:
     if unknown:
         raise LossStudyError(f"no experiment {', '.join(unknown)}, expected some of {', '.join(STUDY)}")
     for name in names:
-        changes = [word for change in STUDY[name] for word in ("-S", change)]
+        changes = [word for change in (*SETTING, *everywhere, *STUDY[name]) for word in ("-S", change)]
         command = ["dvc", "exp", "run", "--queue", "--name", PREFIX + name, *changes, STAGE]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
@@ -83,8 +87,8 @@ def rows_of(experiments: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any
     """The study's figures from the rows of ``dvc.api.exp_show``.
 
     Returns:
-        By the name of the experiment: ``changes`` and, for ``gan`` and ``upsampler`` left out and each
-        protocol, ``mean`` and ``worst`` AUROC with the name of the worst fold.
+        By the name of the experiment: ``changes``, ``precision`` and, for ``gan`` and ``upsampler`` left out
+        and each protocol, ``mean`` and ``worst`` AUROC with the name of the worst fold.
     """
     result: dict[str, dict[str, Any]] = {}
     for row in experiments:
@@ -102,7 +106,8 @@ def rows_of(experiments: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any
             for left_out, key in FOLDS.items()
         }
         if figures["gan"][PROTOCOLS[0]]["mean"] is not None:
-            result[name] = {"changes": list(STUDY[name]), **figures}
+            precision = row.get("params.yaml:precision", row.get("precision"))
+            result[name] = {"changes": list(STUDY[name]), "precision": precision, **figures}
     return {name: result[name] for name in STUDY if name in result}
 
 
@@ -154,11 +159,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     queueing = commands.add_parser("queue", help="queue the experiments")
     queueing.add_argument("names", nargs="*", help="some of them; default: all")
+    queueing.add_argument("-S", "--set-param", action="append", default=[], help="change of a param in all")
     commands.add_parser("collect", help=f"write {RESULTS}")
     commands.add_parser("table", help="print the results as Markdown")
     options = parser.parse_args(arguments)
     if options.command == "queue":
-        queue(options.names or list(STUDY))
+        queue(options.names or list(STUDY), options.set_param)
     elif options.command == "collect":
         print(f"{len(collect())} experiments in {RESULTS}")
     else:
