@@ -26,10 +26,10 @@ def test_a_stage_depends_on_exactly_the_source_files_that_it_imports(name: str) 
     assert listed == source_files(ROOT / script)
 
 
-def test_margin_reaches_only_stages_that_train_a_cffn() -> None:
+def test_margin_reaches_only_stages_that_train_a_cffn_or_record_it() -> None:
     users = [name for name, stage in stages().items() if "margin" in stage.get("params", [])]
     folds = ["leave_one_out", "leave_one_upsampler_out", "baselines", "baselines_upsampler"]
-    assert users == ["train_cffn", "nested_validation", *folds]
+    assert users == ["train_cffn", "bundle", "nested_validation", *folds]
 
 
 def test_every_script_of_the_pipeline_says_how_to_run_it() -> None:

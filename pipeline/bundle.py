@@ -1,0 +1,19 @@
+"""Put the trained detector into one folder, with a model card: python pipeline/bundle.py"""
+
+from pathlib import Path
+
+from fakeface.bundle.write import write_bundle
+from fakeface.errors import one_line_errors
+from fakeface.params import load_params
+
+if __name__ == "__main__":
+    with one_line_errors():
+        write_bundle(
+            load_params(),
+            cffn=Path("models/cffn.safetensors"),
+            cn=Path("models/cn.safetensors"),
+            faces=Path("models/faces.onnx"),
+            training_table=Path("data/training.csv"),
+            evaluation=Path("metrics/evaluation.json"),
+            out=Path("models/detector"),
+        )

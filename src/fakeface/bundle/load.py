@@ -1,0 +1,83 @@
+"""Read a bundle and check that nothing in it was changed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from lightning_fabric import Fabric
+
+from fakeface.bundle.manifest import CFFN_FILE, CN_FILE, FACES_FILE, BundleError, Manifest, read_manifest
+from fakeface.detector.scoring import Detector
+from fakeface.runtime import _FABRIC_PRECISION as FABRIC_PRECISION
+from fakeface.wheels import sha256_of
+
+_NEEDED = (CFFN_FILE, CN_FILE, FACES_FILE)
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A detector that is ready for use.
+
+    Attributes:
+        manifest: what it says of itself.
+        detector: the networks with thresholds and calibration.
+        faces: ONNX file of the face detector.
+    """
+
+    manifest: Manifest
+    detector: Detector
+    faces: Path
+
+
+def check_files(folder: Path, manifest: Manifest) -> None:
+    """Compare every file with the checksum in the manifest.
+
+    Raises:
+        BundleError: naming the files that are missing or altered.
+    """
+    problems = [f"{name} is not listed" for name in _NEEDED if name not in manifest.files]
+    for name, expected in manifest.files.items():
+        path = folder / name
+        if Path(name).name != name:
+            problems.append(f"{name!r} is no plain file name")
+        elif not path.is_file():
+            problems.append(f"{name} is missing")
+        elif (actual := sha256_of(path)) != expected:
+            problems.append(f"{name} was altered: its sha256 is {actual}, expected {expected}")
+    if problems:
+        raise BundleError(f"{folder}: {'; '.join(problems)}")
+
+
+def load_bundle(folder: str | Path, device: str = "auto") -> Bundle:
+    """A bundle's networks, on a device.
+
+    Args:
+        folder: as :func:`fakeface.bundle.write.write_bundle` made it.
+        device: ``auto`` (a GPU where there is one), ``cpu`` or ``cuda``.
+
+    Raises:
+        BundleError: if it is no bundle, damaged, altered, contradictory or of a newer format.
+        DetectorWeightsError: if weights do not fit their network.
+    """
+    folder = Path(folder)
+    manifest = read_manifest(folder)
+    check_files(folder, manifest)
+    if device == "cuda" and not torch.cuda.is_available():
+        raise BundleError("device must be 'auto' or 'cpu' on a machine without a CUDA GPU, got 'cuda'")
+    fabric = Fabric(accelerator=device, devices=1, precision=FABRIC_PRECISION[manifest.precision])
+    detector = Detector.load(folder / CFFN_FILE, folder / CN_FILE, fabric)
+    own = (detector.image_size, detector.threshold, detector.lower_threshold, detector.calibration.numbers())
+    decision = manifest.decision
+    said = (
+        manifest.preprocessing.image_size,
+        decision.threshold,
+        decision.lower_threshold,
+        decision.calibration,
+    )
+    if own != said:
+        raise BundleError(
+            f"{folder}: image size and decision are {said} in detector.json, {own} in the weights"
+        )
+    return Bundle(manifest, detector, folder / FACES_FILE)

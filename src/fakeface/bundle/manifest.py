@@ -1,0 +1,110 @@
+"""detector.json: what a bundle holds, checked when it is read."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from fakeface.errors import FakefaceError
+
+MANIFEST_FILE = "detector.json"
+CARD_FILE = "README.md"
+CFFN_FILE, CN_FILE, FACES_FILE = "cffn.safetensors", "cn.safetensors", "faces.onnx"
+# Raised by one whenever an older reader would misread a newer bundle.
+FORMAT_VERSION = 1
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class BundleError(FakefaceError, ValueError):
+    """A folder is no detector, or not one that this version can use; the message says why."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Preprocessing(_Part):
+    """What is done to a picture before the networks see it.
+
+    ``alignment_size`` is the width and height, and ``alignment_landmarks`` the five points (x, y), of the
+    template that a found face is laid over; then the middle square is cut out, scaled to ``image_size`` and
+    its values 0..255 to -1..1.
+    """
+
+    image_size: Annotated[int, Field(ge=32)]
+    resample: Literal["bicubic-antialiased"] = "bicubic-antialiased"
+    alignment_size: tuple[int, int]
+    alignment_landmarks: tuple[tuple[float, float], ...]
+
+
+class Decision(_Part):
+    """From the CN's two logits to a verdict; see fakeface.detector.calibration and .verdict."""
+
+    threshold: Probability
+    lower_threshold: Probability
+    calibration: dict[str, Any]
+
+
+class Training(_Part):
+    """What the networks learnt from. ``fingerprint`` is the SHA-256 of the list of all training images."""
+
+    source: str
+    n_photographs: int
+    n_fakes: dict[str, int]
+    held_out: tuple[str, ...]
+    fingerprint: Sha256
+    params: dict[str, Any]
+
+
+class Manifest(_Part):
+    """The whole of detector.json."""
+
+    format: Literal["fakeface-detector"] = "fakeface-detector"
+    format_version: Annotated[int, Field(ge=1)] = FORMAT_VERSION
+    fakeface_version: str
+    torch_version: str
+    precision: Literal["fp32", "bf16"]
+    files: dict[str, Sha256]
+    preprocessing: Preprocessing
+    decision: Decision
+    training: Training
+    metrics: dict[str, Any]
+    licence: str
+
+
+def read_manifest(folder: str | Path) -> Manifest:
+    """The manifest of a bundle.
+
+    Raises:
+        BundleError: if the folder has none, it is damaged, or it was made by a newer fakeface.
+    """
+    path = Path(folder) / MANIFEST_FILE
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise BundleError(
+            f"{folder}: no detector here, {MANIFEST_FILE} is missing; dvc repro bundle makes models/detector"
+        ) from None
+    except ValueError as error:
+        raise BundleError(f"{path}: not readable as JSON: {error}") from None
+    if not isinstance(content, dict) or content.get("format") != "fakeface-detector":
+        raise BundleError(f"{path}: not the description of a fakeface detector")
+    version = content.get("format_version")
+    # Before anything else is judged: a newer format may have other keys.
+    if isinstance(version, int) and version > FORMAT_VERSION:
+        raise BundleError(
+            f"{path}: made by fakeface {content.get('fakeface_version')} in format {version}, this version "
+            f"reads up to {FORMAT_VERSION}; update fakeface"
+        )
+    try:
+        return Manifest.model_validate(content)
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(str(part) for part in found['loc'])}: {found['msg']}" for found in error.errors()
+        )
+        raise BundleError(f"{path}: {problems}") from None

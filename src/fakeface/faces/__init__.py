@@ -1,0 +1,1 @@
+"""Faces in a picture from life: found, and laid over CelebA's template like the photographs of training."""

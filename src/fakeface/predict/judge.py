@@ -1,0 +1,132 @@
+"""Judge pictures: each face in them, or each picture as a whole if it is an aligned crop already."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from fakeface.data.decode import CorruptImageError, decode
+from fakeface.data.preprocess import ImageTooSmallError, preprocess
+from fakeface.detector.scoring import Detector
+from fakeface.detector.verdict import VERDICTS, verdicts
+from fakeface.faces.alignment import FaceTooSmallError, align
+from fakeface.faces.finder import FaceFinder
+from fakeface.predict.inputs import PictureError, Refused, read_picture
+
+NO_FACE = "no face found"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One face, or the whole of an aligned picture.
+
+    Attributes:
+        box: left, top, right, bottom in the picture's pixels; None for a whole picture.
+        reason: why there is no verdict, else None.
+        pixels: uint8 (S, S, 3), what the networks saw; None if there is no verdict.
+        score: P(fake) at even odds.
+        verdict: one of fakeface.detector.verdict.VERDICTS.
+    """
+
+    box: tuple[float, float, float, float] | None = None
+    reason: str | None = None
+    pixels: np.ndarray | None = field(default=None, repr=False, compare=False)
+    score: float | None = None
+    verdict: str | None = None
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What came of a picture.
+
+    Attributes:
+        name: as it was named, or its path below the folder that was.
+        faces: from left to right.
+        message: why there are none: it cannot be read, or has no face.
+        failed: whether it could not be read.
+    """
+
+    name: str
+    faces: tuple[Judged, ...] = ()
+    message: str | None = None
+    failed: bool = False
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether something in it should have been judged and was not."""
+        return self.failed or any(face.verdict is None for face in self.faces)
+
+
+def judge(
+    entries: Iterable[Path | Refused], detector: Detector, finder: FaceFinder | None, batch_size: int = 64
+) -> Iterator[Picture]:
+    """Judge pictures in order, some at a time, so that any number of them fits in memory.
+
+    Args:
+        entries: as :func:`fakeface.predict.inputs.expand` gives them.
+        detector: trained.
+        finder: of faces; None: every picture is one aligned face already.
+        batch_size: faces a pass of the networks.
+    """
+    waiting: list[Picture] = []
+    for entry in entries:
+        waiting.append(_prepare(entry, detector.image_size, finder))
+        if sum(len(picture.faces) for picture in waiting) >= batch_size or len(waiting) >= batch_size:
+            yield from _scored(waiting, detector, batch_size)
+            waiting = []
+    yield from _scored(waiting, detector, batch_size)
+
+
+def faces_of(image: Image.Image, image_size: int, finder: FaceFinder | None) -> tuple[Judged, ...]:
+    """The faces of an upright RGB picture, prepared but without verdict; none if none is found."""
+    if finder is None:
+        try:
+            return (Judged(pixels=preprocess(image, image_size)),)
+        except ImageTooSmallError as error:
+            return (Judged(reason=str(error)),)
+    result = []
+    for face in finder.find(image):
+        left, top, right, bottom = (float(value) for value in face.box)
+        try:
+            pixels = preprocess(align(image, face.landmarks, image_size), image_size)
+            result.append(Judged((left, top, right, bottom), pixels=pixels))
+        except FaceTooSmallError as error:
+            result.append(Judged((left, top, right, bottom), reason=str(error)))
+    return tuple(result)
+
+
+def score_faces(faces: Iterable[Judged], detector: Detector, batch_size: int = 64) -> list[Judged]:
+    """The same faces with score and verdict."""
+    faces = list(faces)
+    prepared = [face.pixels for face in faces if face.pixels is not None]
+    if not prepared:
+        return faces
+    scores, _ = detector.score_and_embed(np.stack(prepared), batch_size)
+    decided = iter(zip(scores, verdicts(scores, detector.threshold, detector.lower_threshold), strict=True))
+    result = []
+    for face in faces:
+        if face.pixels is not None:
+            score, verdict = next(decided)
+            face = replace(face, score=float(score), verdict=VERDICTS[verdict])
+        result.append(face)
+    return result
+
+
+def _prepare(entry: Path | Refused, image_size: int, finder: FaceFinder | None) -> Picture:
+    if isinstance(entry, Refused):
+        return Picture(entry.name, message=entry.reason, failed=True)
+    try:
+        faces = faces_of(decode(read_picture(entry)), image_size, finder)
+    except (PictureError, CorruptImageError) as error:
+        return Picture(str(entry), message=str(error), failed=True)
+    return Picture(str(entry), faces, message=None if faces else NO_FACE)
+
+
+def _scored(pictures: list[Picture], detector: Detector, batch_size: int) -> Iterator[Picture]:
+    faces = iter(score_faces([face for picture in pictures for face in picture.faces], detector, batch_size))
+    for picture in pictures:
+        yield replace(picture, faces=tuple(next(faces) for _ in picture.faces))

@@ -1,0 +1,71 @@
+"""A small bundle for tests: networks with random weights, made-up figures, the real face detector."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from conftest import make_params
+
+from fakeface.bundle.write import write_bundle
+from fakeface.detector.calibration import Calibration
+from fakeface.detector.cn import ClassificationNetwork
+from fakeface.detector.cn_weights import save_cn
+from fakeface.detector.variants import build_cffn
+from fakeface.detector.weights import save_cffn
+from fakeface.faces.model import write_face_model
+from fakeface.wheels import default_cache_dir
+
+
+@lru_cache(maxsize=1)
+def face_model() -> Path:
+    """The ONNX file of the face detector, made once a process."""
+    path = default_cache_dir() / "tests" / "faces.onnx"
+    write_face_model(path)
+    return path
+
+
+def _block(auroc: float, recall: float) -> dict[str, Any]:
+    return {
+        "n_real": 10,
+        "n_fake": 20,
+        "auroc": auroc,
+        "auroc_ci95": [auroc - 0.01, auroc + 0.01],
+        "precision": 0.9,
+        "recall": recall,
+        "fpr": 0.1,
+        "ece": 0.05,
+    }
+
+
+def make_bundle(root: Path, write: Callable[..., Any] = write_bundle, keep: bool = False) -> Path:
+    """The folder of a bundle with thresholds 0.4 and 0.2; ``keep``: use what lies in ``root``."""
+    root.mkdir(parents=True, exist_ok=True)
+    out = root / "detector"
+    if not keep:
+        torch.manual_seed(0)
+        save_cffn(root / "cffn.safetensors", build_cffn("pretrained", (2, 3, 4), False), 64)
+        save_cn(root / "cn.safetensors", ClassificationNetwork(), 0.4, 0.2, Calibration("platt", 3.0, 0.25))
+        shutil.copyfile(face_model(), root / "faces.onnx")
+        rows = ["", "", "dcgan", "dcgan", "dcgan"]
+        lines = [f"{index}.png,x,{index:064d},train,{gan}" for index, gan in enumerate(rows)]
+        (root / "training.csv").write_text("\n".join(["name,source,sha256,split,gan", *lines, ""]))
+        per_gan = {"dcgan": _block(0.91, 0.8), "sngan": _block(0.71, 0.3)}
+        figures = {"seen": per_gan["dcgan"], "unseen": per_gan["sngan"], "per_gan": per_gan}
+        blocks = dict.fromkeys(("laundered", "mild", "clean"), figures)
+        (root / "evaluation.json").write_text(json.dumps({"threshold": 0.4, **blocks}))
+    write(
+        make_params(),
+        cffn=root / "cffn.safetensors",
+        cn=root / "cn.safetensors",
+        faces=root / "faces.onnx",
+        training_table=root / "training.csv",
+        evaluation=root / "evaluation.json",
+        out=out,
+    )
+    return out
