@@ -46,6 +46,7 @@ def test_rows_come_from_finished_experiments_of_the_study() -> None:
             row(f"{PREFIX}margin-1.0", 0.8, f"metrics/{STAGE}.json:"),
             row(f"{PREFIX}paper-margin-0.5", 0.7),
             row(f"{PREFIX}triplet-0.5", ""),
+            row(f"{PREFIX}triplet-0.2", "!"),
             row("somebody-elses", 0.9),
         ]
     )
@@ -64,8 +65,8 @@ def test_the_table_has_the_best_first(tmp_path: Path) -> None:
     path = tmp_path / "study.json"
     path.write_text(json.dumps({"weak": figures(0.7), "good": figures(0.9)}))
     lines = study_table(path).splitlines()
-    assert lines[2].startswith("| good | `margin=1.0` | 0.900 | 0.900 |")
-    assert lines[2].endswith("| 0.800 |")
+    assert lines[2].startswith("| good | `margin=1.0` | 0.9000 | 0.9000 |")
+    assert lines[2].endswith("| 0.8000 |")
     assert lines[3].startswith("| weak |")
 
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from fakeface.atomic import write_json
 from fakeface.errors import FakefaceError, one_line_errors
-from fakeface.evaluation.markdown import markdown_table, number, read_json
+from fakeface.evaluation.markdown import markdown_table, read_json
 
 STAGE = "nested_validation"
 RESULTS = Path("results/loss_study.json")
@@ -105,7 +105,8 @@ def rows_of(experiments: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any
             }
             for left_out, key in FOLDS.items()
         }
-        if figures["gan"][PROTOCOLS[0]]["mean"] is not None:
+        # DVC writes "!" for an experiment that is still running.
+        if isinstance(figures["upsampler"][PROTOCOLS[-1]]["mean"], float):
             precision = row.get("params.yaml:precision", row.get("precision"))
             result[name] = {"changes": list(STUDY[name]), "precision": precision, **figures}
     return {name: result[name] for name in STUDY if name in result}
@@ -141,7 +142,7 @@ def study_table(path: Path = RESULTS) -> str:
         means = [row[left_out][protocol]["mean"] for left_out in FOLDS for protocol in PROTOCOLS]
         worst = min(row[left_out][PROTOCOLS[0]]["worst"] for left_out in FOLDS)
         changed = ", ".join(f"`{change}`" for change in row["changes"]) or "–"
-        lines.append([name, changed, *(number(value) for value in (criterion(row), *means, worst))])
+        lines.append([name, changed, *(f"{value:.4f}" for value in (criterion(row), *means, worst))])
     header = ["experiment", "changed", "mean of all"]
     header += [f"{left_out} left out: {protocol}" for left_out in FOLDS for protocol in PROTOCOLS]
     return markdown_table([*header, f"worst, {PROTOCOLS[0]}"], lines)
