@@ -24,6 +24,11 @@ if __name__ == "__main__":
         with live_curves("plots/cn") as log_epoch:
             result = train_cn(params, cffn, train, val, fabric, log_epoch)
         save_cn(
-            "models/cn.safetensors", result.cn, result.threshold, result.lower_threshold, result.calibration
+            "models/cn.safetensors",
+            result.cn,
+            result.threshold,
+            result.lower_threshold,
+            result.calibration,
+            result.reference,
         )
         write_json("metrics/cn.json", provenance(params, device_name(fabric.device)) | result.metrics)

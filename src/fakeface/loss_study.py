@@ -31,7 +31,7 @@ FOLDS = {"gan": "", "upsampler": "upsamplers."}
 # What all experiments have in common, see above.
 SETTING = ("held_out=[lsgan,wgan,sngan,stylegan2,digiface_dcgan]",)
 # Its network and its training; the margin is the experiment's.
-_PAPER = ("cffn.variant=paper", "cffn.crop=null", "cffn.pseudo_fakes=0", "cffn.harmed=0")
+_PAPER = ("cffn.variant=paper", "cffn.crop=null", "cffn.pseudo_fakes=0", "cffn.harmed=0", "cn.reference=none")
 _UNIT = ("cffn.unit_norm=true",)
 # Changes to params.yaml by the name of the experiment.
 STUDY: dict[str, tuple[str, ...]] = {

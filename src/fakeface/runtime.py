@@ -7,7 +7,7 @@ from lightning_fabric import Fabric
 
 from fakeface.params import Params, ParamsError
 
-_FABRIC_PRECISION = {"fp32": "32-true", "bf16": "bf16-mixed"}
+FABRIC_PRECISION = {"fp32": "32-true", "bf16": "bf16-mixed"}
 
 
 def make_fabric(params: Params) -> Fabric:
@@ -19,7 +19,7 @@ def make_fabric(params: Params) -> Fabric:
     if params.device == "cuda" and not torch.cuda.is_available():
         raise ParamsError("device must be 'auto' or 'cpu' on a machine without a CUDA GPU, got 'cuda'")
     accelerator = "auto" if params.device == "auto" else params.device
-    fabric = Fabric(accelerator=accelerator, devices=1, precision=_FABRIC_PRECISION[params.precision])
+    fabric = Fabric(accelerator=accelerator, devices=1, precision=FABRIC_PRECISION[params.precision])
     fabric.launch()
     return fabric
 

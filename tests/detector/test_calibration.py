@@ -238,7 +238,10 @@ def test_the_stored_thresholds_keep_their_promises_on_validation_scores(
     image_sets: tuple[Path, Path], tiny_params: Params, method: str
 ) -> None:
     fabric = make_fabric(tiny_params)
-    cn = tiny_params.cn.model_copy(update={"calibration": method, "target_fpr": 0.2, "target_fnr": 0.1})
+    # With neither, the loss after the decision is that of the training.
+    reference = "none" if method == "none" else "compression"
+    targets = {"target_fpr": 0.2, "target_fnr": 0.1}
+    cn = tiny_params.cn.model_copy(update={"calibration": method, "reference": reference, **targets})
     params = tiny_params.model_copy(update={"cn": cn})
     torch.manual_seed(0)
     cffn = CFFN(params.cffn.feature_levels).eval()
@@ -246,7 +249,14 @@ def test_the_stored_thresholds_keep_their_promises_on_validation_scores(
     result = train_cn(params, cffn, train, val, fabric)
 
     detector = Detector(
-        cffn, result.cn, result.threshold, 64, fabric, result.calibration, result.lower_threshold
+        cffn,
+        result.cn,
+        result.threshold,
+        64,
+        fabric,
+        result.calibration,
+        result.lower_threshold,
+        result.reference,
     )
     pixels = val.laundered(np.arange(len(val)), params.augmentation, [params.seed, VAL_KEY, 0])
     # Another number of threads rounds otherwise: an image that defines a threshold may move by as much.

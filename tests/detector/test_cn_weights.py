@@ -13,16 +13,19 @@ from safetensors import safe_open
 from fakeface.detector.calibration import UNCALIBRATED, Calibration
 from fakeface.detector.cn import ClassificationNetwork
 from fakeface.detector.cn_weights import load_cn, save_cn
+from fakeface.detector.reference import NO_REFERENCE, PhotographReference
 from fakeface.detector.weights import DetectorWeightsError, load_cffn
 from fakeface.tensorfile import save_tensors
 
+REFERENCE = PhotographReference((-9.1, 0.1 + 0.2, 1 / 3), -2.5, 0.01)
 PLATT = Calibration("platt", 0.1 + 0.2, -1 / 3)
 
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     torch.manual_seed(0)
-    save_cn(tmp_path / "cn.safetensors", ClassificationNetwork(), 0.123456789, 0.1 + 0.2, PLATT)
+    cn = ClassificationNetwork()
+    save_cn(tmp_path / "cn.safetensors", cn, 0.123456789, 0.1 + 0.2, PLATT, REFERENCE)
     return tmp_path / "cn.safetensors"
 
 
@@ -47,6 +50,7 @@ def test_everything_comes_back_to_the_last_bit(file: Path) -> None:
         assert torch.equal(stored.cn.state_dict()[name], tensor)
     assert (stored.threshold, stored.lower_threshold) == (0.123456789, 0.1 + 0.2)
     assert stored.calibration == PLATT
+    assert stored.reference == REFERENCE
 
 
 def test_a_fallback_says_why_in_the_file_too(file: Path) -> None:
@@ -57,13 +61,13 @@ def test_a_fallback_says_why_in_the_file_too(file: Path) -> None:
 
 def test_without_more_said_nothing_is_calibrated_and_nothing_unsure(file: Path) -> None:
     save_cn(file, ClassificationNetwork(), 0.5)
-    assert load_cn(file)[1:] == (0.5, 0.5, UNCALIBRATED)
+    assert load_cn(file)[1:] == (0.5, 0.5, UNCALIBRATED, NO_REFERENCE)
 
 
 def test_equal_content_is_equal_bytes(file: Path) -> None:
     torch.manual_seed(0)
     again = file.with_name("again.safetensors")
-    save_cn(again, ClassificationNetwork(), 0.123456789, 0.1 + 0.2, PLATT)
+    save_cn(again, ClassificationNetwork(), 0.123456789, 0.1 + 0.2, PLATT, REFERENCE)
     assert again.read_bytes() == file.read_bytes()
 
 
@@ -72,6 +76,12 @@ def test_equal_content_is_equal_bytes(file: Path) -> None:
     [
         ({"calibration": ...}, "the header lacks calibration; make the file anew: dvc repro train_cn"),
         ({"calibration": ..., "lower_threshold": ...}, "the header lacks calibration, lower_threshold; make"),
+        ({"reference": ...}, "the header lacks reference; make the file anew: dvc repro train_cn"),
+        ({"reference": [1, 2]}, "reference in the header: "),
+        (
+            {"reference": {"coefficients": [1, 2], "lowest": 0, "highest": 1}},
+            "three coefficients and a range",
+        ),
         ({"network": "cffn"}, "network must be 'cn', got 'cffn'"),
         ({"threshold": "high"}, r"threshold in the header must be in \[0, 1\], got 'high'"),
         ({"threshold": True}, r"threshold in the header must be in \[0, 1\], got True"),

@@ -157,7 +157,9 @@ def test_from_training_to_metrics(
     for name, tensor in cffn.state_dict().items():
         assert torch.equal(tensor, before[name]), f"{name} changed although the CFFN is frozen"
     lower = result.lower_threshold
-    detector = Detector(cffn, result.cn, result.threshold, 64, fabric, result.calibration, lower)
+    detector = Detector(
+        cffn, result.cn, result.threshold, 64, fabric, result.calibration, lower, result.reference
+    )
     assert detector.lower_threshold == lower
     test = load_split(*image_sets, list(tiny_params.gans), "test")
     predictions = predict_protocols(tiny_params, detector, test)

@@ -10,7 +10,7 @@ from lightning_fabric import Fabric
 
 from fakeface.bundle.manifest import CFFN_FILE, CN_FILE, FACES_FILE, BundleError, Manifest, read_manifest
 from fakeface.detector.scoring import Detector
-from fakeface.runtime import _FABRIC_PRECISION as FABRIC_PRECISION
+from fakeface.runtime import FABRIC_PRECISION
 from fakeface.wheels import sha256_of
 
 _NEEDED = (CFFN_FILE, CN_FILE, FACES_FILE)

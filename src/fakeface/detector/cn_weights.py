@@ -8,16 +8,18 @@ from typing import Any, NamedTuple
 
 from fakeface.detector.calibration import UNCALIBRATED, Calibration, CalibrationError
 from fakeface.detector.cn import ClassificationNetwork
+from fakeface.detector.reference import NO_REFERENCE, PhotographReference, PhotographReferenceError
 from fakeface.detector.weights import DetectorWeightsError, fill_module, load_tensors, save_module
 
 
 class StoredCn(NamedTuple):
-    """What a file holds: a CN in evaluation mode, its frozen thresholds on P(fake), its calibration."""
+    """What a file holds: a CN in evaluation mode, its frozen thresholds on P(fake), what makes scores."""
 
     cn: ClassificationNetwork
     threshold: float
     lower_threshold: float
     calibration: Calibration
+    reference: PhotographReference
 
 
 def save_cn(
@@ -26,6 +28,7 @@ def save_cn(
     threshold: float,
     lower_threshold: float | None = None,
     calibration: Calibration = UNCALIBRATED,
+    reference: PhotographReference = NO_REFERENCE,
 ) -> None:
     """Write a CN together with its frozen thresholds and its calibration.
 
@@ -36,12 +39,14 @@ def save_cn(
         lower_threshold: and one whose score is below is called real; None for ``threshold``, so that the
             detector is never unsure.
         calibration: from margins to scores; the thresholds are on its scale.
+        reference: margins of photographs, taken off before calibration.
     """
     header = {
         "network": "cn",
         "threshold": threshold,
         "lower_threshold": threshold if lower_threshold is None else lower_threshold,
         "calibration": calibration.numbers(),
+        "reference": reference.numbers(),
     }
     save_module(path, cn, header)
 
@@ -56,17 +61,22 @@ def load_cn(path: str | Path) -> StoredCn:
             number or holds one out of range.
     """
     path = Path(path)
-    tensors, header = load_tensors(path, "cn", ("threshold", "lower_threshold", "calibration"))
+    tensors, header = load_tensors(path, "cn", ("threshold", "lower_threshold", "calibration", "reference"))
     threshold, lower = (_probability(path, header, name) for name in ("threshold", "lower_threshold"))
     try:
         calibration = Calibration(**header["calibration"])
     except (TypeError, CalibrationError) as error:
         raise DetectorWeightsError(f"{path}: calibration in the header: {error}") from error
+    try:
+        stored = header["reference"]
+        reference = PhotographReference(tuple(stored.pop("coefficients")), **stored)
+    except (AttributeError, KeyError, TypeError, PhotographReferenceError) as error:
+        raise DetectorWeightsError(f"{path}: reference in the header: {error}") from error
     if "conv.weight" not in tensors or tensors["conv.weight"].ndim != 4:
         raise DetectorWeightsError(f"{path}: conv.weight is missing or has no four dimensions")
     cn = ClassificationNetwork(tensors["conv.weight"].shape[1])
     fill_module(path, cn, tensors)
-    return StoredCn(cn.eval(), threshold, lower, calibration)
+    return StoredCn(cn.eval(), threshold, lower, calibration, reference)
 
 
 def _probability(path: Path, header: dict[str, Any], name: str) -> float:

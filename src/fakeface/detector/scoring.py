@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 
 from fakeface.detector.calibration import UNCALIBRATED, Calibration, margins_of
 from fakeface.detector.cn import ClassificationNetwork
 from fakeface.detector.cn_weights import load_cn
 from fakeface.detector.dataset import to_input
 from fakeface.detector.features import FeatureNetwork
+from fakeface.detector.reference import NO_REFERENCE, PhotographReference, compression_traces
 from fakeface.detector.weights import load_cffn
+
+if TYPE_CHECKING:
+    # Takes seconds to import, and whoever judges a picture does without.
+    from lightning_fabric import Fabric
 
 
 class Detector:
@@ -27,6 +32,7 @@ class Detector:
         calibration: from the CN's logits to scores; the thresholds are on its scale.
         lower_threshold: an image is called real when its score is below this, and unsure between the two
             (:mod:`fakeface.detector.verdict`); None for ``threshold``, so that none is unsure.
+        reference: margins of photographs, taken off before calibration.
     """
 
     def __init__(
@@ -38,12 +44,14 @@ class Detector:
         fabric: Fabric,
         calibration: Calibration = UNCALIBRATED,
         lower_threshold: float | None = None,
+        reference: PhotographReference = NO_REFERENCE,
     ) -> None:
         self.cffn = cffn.to(fabric.device).eval()
         self.cn = cn.to(fabric.device).eval()
         self.threshold = threshold
         self.lower_threshold = threshold if lower_threshold is None else lower_threshold
         self.calibration = calibration
+        self.reference = reference
         self.image_size = image_size
         self.fabric = fabric
 
@@ -64,6 +72,7 @@ class Detector:
             fabric,
             calibration=stored.calibration,
             lower_threshold=stored.lower_threshold,
+            reference=stored.reference,
         )
 
     @torch.no_grad()
@@ -79,11 +88,13 @@ class Detector:
         """
         scores, embeddings = [], []
         for start in range(0, len(images), batch_size):
-            x = to_input(np.ascontiguousarray(images[start : start + batch_size]), self.fabric.device)
+            part = np.ascontiguousarray(images[start : start + batch_size])
+            x = to_input(part, self.fabric.device)
             with self.fabric.autocast():
                 maps = self.cffn.level_maps(x)
                 logits = self.cn(FeatureNetwork.joint_map(maps))
-            scores.append(self.calibration.scores(margins_of(logits)))
+            margins = margins_of(logits) - self.reference.margins(compression_traces(part))
+            scores.append(self.calibration.scores(margins))
             embeddings.append(self.cffn.embed_maps(maps).float().cpu().numpy())
         if not scores:
             return np.empty(0), np.empty((0, self.cffn.feature_dim), dtype=np.float32)

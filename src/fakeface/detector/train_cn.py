@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -25,6 +25,12 @@ from fakeface.detector.calibration import UNCALIBRATED, Calibration, fit_calibra
 from fakeface.detector.cn import ClassificationNetwork
 from fakeface.detector.dataset import DetectorData, refuse_held_out, to_input
 from fakeface.detector.features import FeatureNetwork
+from fakeface.detector.reference import (
+    NO_REFERENCE,
+    PhotographReference,
+    compression_traces,
+    fit_reference,
+)
 from fakeface.errors import NonFiniteLossError
 from fakeface.evaluation.scores import choose_lower_threshold, choose_threshold, score_block
 from fakeface.params import Params, ProtocolParams
@@ -42,6 +48,7 @@ class CnResult:
     Attributes:
         cn: in evaluation mode.
         threshold: images whose calibrated score is above are called fake.
+        reference: margins of photographs, which are taken off before calibration.
         metrics: what the training did, as in metrics/cn.json.
         calibration: fitted on validation images.
         lower_threshold: images whose calibrated score is below are called real.
@@ -52,6 +59,14 @@ class CnResult:
     metrics: dict[str, Any]
     calibration: Calibration
     lower_threshold: float
+    reference: PhotographReference = NO_REFERENCE
+
+
+class View(NamedTuple):
+    """Laundered images: joint maps float32 (N, feature_dim, s, s), traces of compression float64 (N,)."""
+
+    maps: np.ndarray
+    traces: np.ndarray
 
 
 @torch.no_grad()
@@ -64,13 +79,14 @@ def joint_maps(
     views: int,
     folder: Path,
     harmed: float = 0.0,
-) -> np.ndarray:
+) -> View:
     """Frozen features of laundered views, as a memory map in ``folder``; see ``DetectorData.laundered``.
 
     Returns:
-        float32 (views * N, feature_dim, s, s); row ``v * N + i`` is view ``v`` of image ``i``.
+        Row ``v * N + i`` is view ``v`` of image ``i``.
     """
     count = len(data)
+    traces = np.empty(views * count)
     features: np.ndarray | None = None
     bar = tqdm(total=views * count, unit="img", desc="features", disable=None)
     for view in range(views):
@@ -85,11 +101,12 @@ def joint_maps(
                 shape = (views * count, *part.shape[1:])
                 features = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
             features[view * count + start : view * count + start + len(rows)] = part
+            traces[view * count + start : view * count + start + len(rows)] = compression_traces(images)
             bar.update(len(rows))
     bar.close()
     if features is None:
         raise ValueError("there are no images to compute features of")
-    return features
+    return View(features, traces)
 
 
 def _balanced_cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -121,14 +138,14 @@ def train_cn(
     with tempfile.TemporaryDirectory(prefix="fakeface-features-") as folder:
         views, harmed = params.cn.views, params.cffn.harmed
         chains, seed = params.augmentation, params.seed
-        features = joint_maps(cffn, train, chains, fabric, [seed, TRAIN_KEY], views, Path(folder), harmed)
-        val_features = joint_maps(cffn, val, chains, fabric, [seed, VAL_KEY], 1, Path(folder))
+        seen = joint_maps(cffn, train, chains, fabric, [seed, TRAIN_KEY], views, Path(folder), harmed)
+        val_view = joint_maps(cffn, val, chains, fabric, [seed, VAL_KEY], 1, Path(folder))
         photographs = val.thinned(None, 0)
-        photograph_features = [
+        photograph_views = [
             joint_maps(cffn, photographs, [chain], fabric, [seed, THRESHOLD_KEY, number], 1, Path(folder))
             for number, chain in enumerate(chains)
         ]
-        return _fit(params, train, val, features, val_features, photograph_features, fabric, epoch_callback)
+        return _fit(params, train, val, seen.maps, val_view, photograph_views, fabric, epoch_callback)
 
 
 def _fit(
@@ -136,8 +153,8 @@ def _fit(
     train: DetectorData,
     val: DetectorData,
     features: np.ndarray,
-    val_features: np.ndarray,
-    photograph_features: Sequence[np.ndarray],
+    val_view: View,
+    photograph_views: Sequence[View],
     fabric: Fabric,
     epoch_callback: EpochCallback | None,
 ) -> CnResult:
@@ -176,15 +193,27 @@ def _fit(
             total += float(loss.detach())
         if not math.isfinite(total):
             raise NonFiniteLossError(f"CN loss is {total} in epoch {epoch + 1}")
-        val_loss = float(_balanced_cross_entropy(logits(val_features), val_labels))
+        val_loss = float(_balanced_cross_entropy(logits(val_view.maps), val_labels))
         if not best or val_loss < min(row["val_loss"] for row in history):
             best = copy.deepcopy(network.state_dict())
         history.append({"train_loss": total / steps, "val_loss": val_loss})
         if epoch_callback:
             epoch_callback(epoch + 1, history[-1])
     network.load_state_dict(best)
-    photograph_margins = [margins_of(logits(maps)) for maps in photograph_features]
-    calibration, decision = _decide(params, val, margins_of(logits(val_features)), photograph_margins)
+    photograph_margins = [margins_of(logits(view.maps)) for view in photograph_views]
+    photograph_traces = [view.traces for view in photograph_views]
+    reference = NO_REFERENCE
+    if params.cn.reference == "compression":
+        reference = fit_reference(np.concatenate(photograph_margins), np.concatenate(photograph_traces))
+    calibration, decision = _decide(
+        params,
+        val,
+        margins_of(logits(val_view.maps)) - reference.margins(val_view.traces),
+        [
+            margins - reference.margins(traces)
+            for margins, traces in zip(photograph_margins, photograph_traces, strict=True)
+        ],
+    )
     losses = [row["val_loss"] for row in history]
     metrics = {
         "epochs": params.cn.epochs,
@@ -193,9 +222,11 @@ def _fit(
         "final_val_loss": losses[-1],
         "best_val_loss": min(losses),
         "views": params.cn.views,
+        "reference": reference.numbers(),
         **decision,
     }
-    return CnResult(network.eval(), decision["threshold"], metrics, calibration, decision["lower_threshold"])
+    threshold, lower_threshold = decision["threshold"], decision["lower_threshold"]
+    return CnResult(network.eval(), threshold, metrics, calibration, lower_threshold, reference)
 
 
 def _decide(
@@ -206,7 +237,7 @@ def _decide(
     Args:
         params: validated params.
         val: validation images.
-        margins: float64 (N,) of ``val``, each image through one of the training's chains.
+        margins: float64 (N,) of ``val``, each image through one of the training's chains, less the reference.
         photograph_margins: of its photographs, once for each chain: the threshold holds under every one.
 
     Returns:

@@ -41,6 +41,7 @@ def with_frozen_threshold(fit: Fit) -> Method:
 # `cross_entropy`: our network without pairs; a linear layer classifies its embedding.
 COMPARED: dict[str, Method] = {
     "paper": with_cffn(
+        reference="none",
         margin=0.5,
         variant="paper",
         loss="contrastive",

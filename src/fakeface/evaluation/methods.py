@@ -36,7 +36,13 @@ def train_detector(params: Params, train: DetectorData, val: DetectorData, fabri
     result = train_cn(params, cffn, train, val, fabric)
     trainer.checkpoint.discard()
     detector = Detector(
-        cffn, result.cn, result.threshold, params.image_size, fabric, calibration=result.calibration
+        cffn,
+        result.cn,
+        result.threshold,
+        params.image_size,
+        fabric,
+        calibration=result.calibration,
+        reference=result.reference,
     )
 
     def score(images: np.ndarray) -> np.ndarray:
@@ -45,13 +51,15 @@ def train_detector(params: Params, train: DetectorData, val: DetectorData, fabri
     return Trained(score, result.threshold)
 
 
-def with_cffn(margin: float | None = None, **changes: object) -> Method:
-    """Our detector with another CFFN and, unless None, another margin; everything else the same."""
+def with_cffn(margin: float | None = None, reference: str | None = None, **changes: object) -> Method:
+    """Our detector with another CFFN and, unless None, another margin or reference; all else is the same."""
 
     def train_variant(params: Params, train: DetectorData, val: DetectorData, fabric: Fabric) -> Trained:
         update: dict[str, object] = {"cffn": params.cffn.model_copy(update=changes)}
         if margin is not None:
             update["margin"] = margin
+        if reference is not None:
+            update["cn"] = params.cn.model_copy(update={"reference": reference})
         return train_detector(params.model_copy(update=update), train, val, fabric)
 
     return train_variant
