@@ -12,8 +12,10 @@ if __name__ == "__main__":
             load_params(),
             cffn=Path("models/cffn.safetensors"),
             cn=Path("models/cn.safetensors"),
+            attribution=Path("models/attribution.safetensors"),
             faces=Path("models/faces.onnx"),
             training_table=Path("data/training.csv"),
             evaluation=Path("metrics/evaluation.json"),
+            attribution_metrics=Path("metrics/attribution.json"),
             out=Path("models/detector"),
         )

@@ -9,9 +9,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from conftest import make_params
 
+from fakeface.attribution.head import AttributionHead, fit_head
+from fakeface.attribution.head_file import save_head
 from fakeface.bundle.write import write_bundle
 from fakeface.detector.calibration import Calibration
 from fakeface.detector.cn import ClassificationNetwork
@@ -43,6 +46,12 @@ def _block(auroc: float, recall: float) -> dict[str, Any]:
     }
 
 
+def _random_head(width: int) -> AttributionHead:
+    x = np.random.default_rng(0).normal(size=(60, width))
+    labels = np.arange(60) % 2
+    return fit_head(x, labels, x, labels, ("dcgan", "sngan"))
+
+
 def make_bundle(root: Path, write: Callable[..., Any] = write_bundle, keep: bool = False) -> Path:
     """The folder of a bundle with thresholds 0.4 and 0.2; ``keep``: use what lies in ``root``."""
     root.mkdir(parents=True, exist_ok=True)
@@ -51,10 +60,14 @@ def make_bundle(root: Path, write: Callable[..., Any] = write_bundle, keep: bool
         torch.manual_seed(0)
         save_cffn(root / "cffn.safetensors", build_cffn("pretrained", (2, 3, 4), False), 64)
         save_cn(root / "cn.safetensors", ClassificationNetwork(), 0.4, 0.2, Calibration("platt", 3.0, 0.25))
+        save_head(root / "attribution.safetensors", _random_head(384 + 2 * (40 + 80 + 112)))
         shutil.copyfile(face_model(), root / "faces.onnx")
         rows = ["", "", "dcgan", "dcgan", "dcgan"]
         lines = [f"{index}.png,x,{index:064d},train,{gan}" for index, gan in enumerate(rows)]
         (root / "training.csv").write_text("\n".join(["name,source,sha256,split,gan", *lines, ""]))
+        named = {"accuracy": 0.93, "open_set": {"mean": 0.81}}
+        protocols = dict.fromkeys(("laundered", "mild", "clean"), named)
+        (root / "attribution.json").write_text(json.dumps({"features": "joint", "joint": protocols}))
         per_gan = {"dcgan": _block(0.91, 0.8), "sngan": _block(0.71, 0.3)}
         figures = {"seen": per_gan["dcgan"], "unseen": per_gan["sngan"], "per_gan": per_gan}
         blocks = dict.fromkeys(("laundered", "mild", "clean"), figures)
@@ -63,9 +76,11 @@ def make_bundle(root: Path, write: Callable[..., Any] = write_bundle, keep: bool
         make_params(),
         cffn=root / "cffn.safetensors",
         cn=root / "cn.safetensors",
+        attribution=root / "attribution.safetensors",
         faces=root / "faces.onnx",
         training_table=root / "training.csv",
         evaluation=root / "evaluation.json",
+        attribution_metrics=root / "attribution.json",
         out=out,
     )
     return out

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from fakeface import __version__
 from fakeface.errors import FakefaceError
+from fakeface.export import command as export
 from fakeface.predict import command as predict
 
 
@@ -17,6 +18,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"fakeface {__version__}")
     commands = top.add_subparsers(required=True, metavar="COMMAND")
     predict.add_parser(commands)
+    export.add_parser(commands)
     return top
 
 

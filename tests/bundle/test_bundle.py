@@ -54,10 +54,15 @@ def test_it_says_what_it_was_trained_on_and_how_well_it_does(bundle: Path) -> No
     assert "- mild: of `sngan` it finds 0.300, the least of all." in card
     assert "*Fake* is a score above 0.4000, *real* one below 0.2000, *unsure* what lies between." in card
     assert manifest.training.fingerprint in card
+    assert "resemble those of dcgan, sngan." in card
+    assert "named rightly: 0.930 laundered" in card
+    assert "0.810 mild" in card
     assert "non-commercial" in card
 
 
-@pytest.mark.parametrize("name", ["cffn.safetensors", "cn.safetensors", "faces.onnx"])
+@pytest.mark.parametrize(
+    "name", ["cffn.safetensors", "cn.safetensors", "attribution.safetensors", "faces.onnx"]
+)
 def test_a_missing_or_altered_file_is_named(bundle: Path, name: str) -> None:
     content = bytearray((bundle / name).read_bytes())
     content[-1] ^= 1
@@ -92,6 +97,13 @@ def test_a_newer_format_is_refused_before_its_keys_are_judged(bundle: Path) -> N
 def test_unknown_and_wrong_keys_are_named(bundle: Path) -> None:
     change(bundle, something="new", precision="fp8")
     with pytest.raises(BundleError, match="(?s)precision: .*something: "):
+        load_bundle(bundle)
+
+
+def test_other_names_than_those_of_the_weights_are_refused(bundle: Path) -> None:
+    attribution = read_manifest(bundle).attribution.model_dump(mode="json")
+    change(bundle, attribution=attribution | {"gans": ["dcgan", "stylegan2"]})
+    with pytest.raises(BundleError, match="dcgan, stylegan2 in detector.json, dcgan, sngan in the weights"):
         load_bundle(bundle)
 
 

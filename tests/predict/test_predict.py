@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import io
 import json
@@ -66,6 +67,24 @@ def test_scores_are_those_of_the_detector_in_the_order_of_the_names(
     words = [VERDICTS[code] for code in verdicts(expected, 0.4, 0.2)]
     assert [row["verdict"] for row in rows] == words
     assert all(row["left"] == "" for row in rows)
+
+
+def test_verdicts_part_at_the_thresholds_and_only_suspects_resemble_a_gan(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    names = [tmp_path / f"{seed}.png" for seed in range(12)]
+    for seed, name in enumerate(names):
+        random_picture(seed).save(name)
+    detector = copy.copy(bundle.detector)
+    scores = [picture.faces[0].score for picture in judge(names, detector, None)]
+    detector.lower_threshold, detector.threshold = np.quantile(np.array(scores, dtype=float), [0.3, 0.7])
+    faces = [picture.faces[0] for picture in judge(names, detector, None, bundle.attribution)]
+    assert [face.score for face in faces] == pytest.approx(scores, abs=1e-6)
+    assert {face.verdict for face in faces} == set(VERDICTS)
+    for face in faces:
+        assert (face.resembles is None) == (face.verdict == "real")
+        assert face.resembles in (None, "dcgan", "sngan", "unknown")
+    assert any(face.resembles for face in faces)
 
 
 def test_a_prepared_image_passes_unchanged(bundle: Bundle, tmp_path: Path) -> None:

@@ -21,6 +21,8 @@ def model_card(manifest: Manifest) -> str:
                 _training(manifest),
                 "## Results",
                 _results(manifest),
+                "## Naming the GAN",
+                _naming(manifest),
                 "## Where it fails",
                 _failures(manifest),
                 "## Use",
@@ -73,6 +75,18 @@ def _results(manifest: Manifest) -> str:
     return (
         f"{markdown_table(header, rows)}\n\nTest images, the same chain on photographs and fakes. {said}. "
         f"Photographs called fake, of {n_real}: {alarms}."
+    )
+
+
+def _naming(manifest: Manifest) -> str:
+    attribution = manifest.attribution
+    right = ", ".join(f"{number(value)} {name}" for name, value in attribution.accuracy.items())
+    unknown = ", ".join(f"{number(value)} {name}" for name, value in attribution.open_set.items())
+    return (
+        f"A fake may be said to resemble those of {', '.join(attribution.gans)}. Share of test images of "
+        f"these that are named rightly: {right}. Fakes of a GAN that is not among them against those "
+        f"of GANs that are, AUROC, mean over GANs left out: {unknown}. A name is that of a generator in "
+        "training: it says which traces a picture has, not which program made it."
     )
 
 

@@ -8,12 +8,22 @@ from pathlib import Path
 import torch
 from lightning_fabric import Fabric
 
-from fakeface.bundle.manifest import CFFN_FILE, CN_FILE, FACES_FILE, BundleError, Manifest, read_manifest
+from fakeface.attribution.head import AttributionHead
+from fakeface.attribution.head_file import load_head
+from fakeface.bundle.manifest import (
+    ATTRIBUTION_FILE,
+    CFFN_FILE,
+    CN_FILE,
+    FACES_FILE,
+    BundleError,
+    Manifest,
+    read_manifest,
+)
 from fakeface.detector.scoring import Detector
 from fakeface.runtime import FABRIC_PRECISION
 from fakeface.wheels import sha256_of
 
-_NEEDED = (CFFN_FILE, CN_FILE, FACES_FILE)
+_NEEDED = (CFFN_FILE, CN_FILE, ATTRIBUTION_FILE, FACES_FILE)
 
 
 @dataclass(frozen=True)
@@ -23,11 +33,13 @@ class Bundle:
     Attributes:
         manifest: what it says of itself.
         detector: the networks with thresholds and calibration.
+        attribution: which GAN made a fake.
         faces: ONNX file of the face detector.
     """
 
     manifest: Manifest
     detector: Detector
+    attribution: AttributionHead
     faces: Path
 
 
@@ -80,4 +92,10 @@ def load_bundle(folder: str | Path, device: str = "auto") -> Bundle:
         raise BundleError(
             f"{folder}: image size and decision are {said} in detector.json, {own} in the weights"
         )
-    return Bundle(manifest, detector, folder / FACES_FILE)
+    attribution = load_head(folder / ATTRIBUTION_FILE)
+    if attribution.gans != manifest.attribution.gans:
+        raise BundleError(
+            f"{folder}: attribution names {', '.join(manifest.attribution.gans)} in detector.json, "
+            f"{', '.join(attribution.gans)} in the weights"
+        )
+    return Bundle(manifest, detector, attribution, folder / FACES_FILE)

@@ -13,6 +13,7 @@ from fakeface.errors import FakefaceError
 MANIFEST_FILE = "detector.json"
 CARD_FILE = "README.md"
 CFFN_FILE, CN_FILE, FACES_FILE = "cffn.safetensors", "cn.safetensors", "faces.onnx"
+ATTRIBUTION_FILE = "attribution.safetensors"
 # Raised by one whenever an older reader would misread a newer bundle.
 FORMAT_VERSION = 1
 
@@ -61,6 +62,18 @@ class Training(_Part):
     params: dict[str, Any]
 
 
+class Attribution(_Part):
+    """Which GANs a fake may be said to resemble, and how well they are told apart, by protocol.
+
+    ``accuracy``: share of right names among test images of these GANs. ``open_set``: AUROC of images of a GAN
+    that the head does not know against those that it knows, mean over GANs left out.
+    """
+
+    gans: tuple[str, ...]
+    accuracy: dict[str, float]
+    open_set: dict[str, float | None]
+
+
 class Manifest(_Part):
     """The whole of detector.json."""
 
@@ -73,6 +86,7 @@ class Manifest(_Part):
     preprocessing: Preprocessing
     decision: Decision
     training: Training
+    attribution: Attribution
     metrics: dict[str, Any]
     licence: str
 

@@ -12,13 +12,16 @@ import pandas as pd
 
 from fakeface import __version__
 from fakeface.atomic import atomic_directory, write_json, write_text
+from fakeface.attribution.head_file import load_head
 from fakeface.bundle.card import model_card
 from fakeface.bundle.manifest import (
+    ATTRIBUTION_FILE,
     CARD_FILE,
     CFFN_FILE,
     CN_FILE,
     FACES_FILE,
     MANIFEST_FILE,
+    Attribution,
     BundleError,
     Decision,
     Manifest,
@@ -41,16 +44,25 @@ FIGURES = ("n_real", "n_fake", "auroc", "auroc_ci95", "precision", "recall", "fp
 
 
 def write_bundle(
-    params: Params, cffn: Path, cn: Path, faces: Path, training_table: Path, evaluation: Path, out: Path
+    params: Params,
+    cffn: Path,
+    cn: Path,
+    attribution: Path,
+    faces: Path,
+    training_table: Path,
+    evaluation: Path,
+    attribution_metrics: Path,
+    out: Path,
 ) -> Manifest:
     """Put everything that judging a picture takes into the folder ``out``, whole or not at all.
 
     Args:
         params: that the networks were trained with.
-        cffn, cn: weight files.
+        cffn, cn, attribution: weight files.
         faces: ONNX file of the face detector.
         training_table: data/training.csv.
         evaluation: metrics/evaluation.json.
+        attribution_metrics: metrics/attribution.json.
         out: the bundle's folder.
 
     Returns:
@@ -69,7 +81,7 @@ def write_bundle(
             "dvc repro evaluate"
         )
     with atomic_directory(out) as folder:
-        files = {CFFN_FILE: cffn, CN_FILE: cn, FACES_FILE: faces}
+        files = {CFFN_FILE: cffn, CN_FILE: cn, ATTRIBUTION_FILE: attribution, FACES_FILE: faces}
         for name, source in files.items():
             shutil.copyfile(source, folder / name)
         manifest = Manifest(
@@ -88,6 +100,7 @@ def write_bundle(
                 calibration=stored.calibration.numbers(),
             ),
             training=_training(params, training_table),
+            attribution=_attribution(attribution, attribution_metrics),
             metrics={protocol: _summary(figures[protocol]) for protocol in PROTOCOLS},
             licence=LICENCE,
         )
@@ -112,6 +125,16 @@ def _training(params: Params, table: Path) -> Training:
             "cffn": params.cffn.model_dump(mode="json"),
             "cn": params.cn.model_dump(mode="json"),
         },
+    )
+
+
+def _attribution(weights: Path, metrics: Path) -> Attribution:
+    figures = json.loads(metrics.read_text(encoding="utf-8"))
+    blocks = {protocol: figures[figures["features"]][protocol] for protocol in PROTOCOLS}
+    return Attribution(
+        gans=load_head(weights).gans,
+        accuracy={protocol: block["accuracy"] for protocol, block in blocks.items()},
+        open_set={protocol: block["open_set"]["mean"] for protocol, block in blocks.items()},
     )
 
 

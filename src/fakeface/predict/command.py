@@ -47,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
 
     bundle = load_bundle(options.detector, options.device)
     finder = None if options.no_align else FaceFinder(bundle.faces)
-    pictures = judge(expand(options.paths, sys.stdin), bundle.detector, finder)
+    pictures = judge(expand(options.paths, sys.stdin), bundle.detector, finder, bundle.attribution)
     if options.json:
         written = write_json_lines(pictures, sys.stdout)
     elif options.csv:

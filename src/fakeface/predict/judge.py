@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from fakeface.attribution.features import attribution_features
+from fakeface.attribution.head import AttributionHead
 from fakeface.data.decode import CorruptImageError, decode
 from fakeface.data.preprocess import ImageTooSmallError, preprocess
 from fakeface.detector.scoring import Detector
@@ -30,6 +32,7 @@ class Judged:
         pixels: uint8 (S, S, 3), what the networks saw; None if there is no verdict.
         score: P(fake) at even odds.
         verdict: one of fakeface.detector.verdict.VERDICTS.
+        resembles: unless it is called real, the known GAN whose fakes it is like, or "unknown".
     """
 
     box: tuple[float, float, float, float] | None = None
@@ -37,6 +40,7 @@ class Judged:
     pixels: np.ndarray | None = field(default=None, repr=False, compare=False)
     score: float | None = None
     verdict: str | None = None
+    resembles: str | None = None
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,11 @@ class Picture:
 
 
 def judge(
-    entries: Iterable[Path | Refused], detector: Detector, finder: FaceFinder | None, batch_size: int = 64
+    entries: Iterable[Path | Refused],
+    detector: Detector,
+    finder: FaceFinder | None,
+    attribution: AttributionHead | None = None,
+    batch_size: int = 64,
 ) -> Iterator[Picture]:
     """Judge pictures in order, some at a time, so that any number of them fits in memory.
 
@@ -70,15 +78,16 @@ def judge(
         entries: as :func:`fakeface.predict.inputs.expand` gives them.
         detector: trained.
         finder: of faces; None: every picture is one aligned face already.
+        attribution: says which GAN a fake resembles; None: nothing is said.
         batch_size: faces a pass of the networks.
     """
     waiting: list[Picture] = []
     for entry in entries:
         waiting.append(_prepare(entry, detector.image_size, finder))
         if sum(len(picture.faces) for picture in waiting) >= batch_size or len(waiting) >= batch_size:
-            yield from _scored(waiting, detector, batch_size)
+            yield from _scored(waiting, detector, attribution, batch_size)
             waiting = []
-    yield from _scored(waiting, detector, batch_size)
+    yield from _scored(waiting, detector, attribution, batch_size)
 
 
 def faces_of(image: Image.Image, image_size: int, finder: FaceFinder | None) -> tuple[Judged, ...]:
@@ -99,8 +108,13 @@ def faces_of(image: Image.Image, image_size: int, finder: FaceFinder | None) -> 
     return tuple(result)
 
 
-def score_faces(faces: Iterable[Judged], detector: Detector, batch_size: int = 64) -> list[Judged]:
-    """The same faces with score and verdict."""
+def score_faces(
+    faces: Iterable[Judged],
+    detector: Detector,
+    attribution: AttributionHead | None = None,
+    batch_size: int = 64,
+) -> list[Judged]:
+    """The same faces with score and verdict, and with what those that are not real resemble."""
     faces = list(faces)
     prepared = [face.pixels for face in faces if face.pixels is not None]
     if not prepared:
@@ -113,6 +127,17 @@ def score_faces(faces: Iterable[Judged], detector: Detector, batch_size: int = 6
             score, verdict = next(decided)
             face = replace(face, score=float(score), verdict=VERDICTS[verdict])
         result.append(face)
+    return result if attribution is None else _attributed(result, detector, attribution)
+
+
+def _attributed(faces: list[Judged], detector: Detector, head: AttributionHead) -> list[Judged]:
+    suspects = [index for index, face in enumerate(faces) if face.verdict not in (None, "real")]
+    result = list(faces)
+    if suspects:
+        images = np.stack([face.pixels for index in suspects if (face := faces[index]).pixels is not None])
+        parts = attribution_features(detector.cffn, images, detector.fabric.device)
+        for index, name in zip(suspects, head.names(np.hstack(parts)), strict=True):
+            result[index] = replace(faces[index], resembles=name)
     return result
 
 
@@ -126,7 +151,10 @@ def _prepare(entry: Path | Refused, image_size: int, finder: FaceFinder | None) 
     return Picture(str(entry), faces, message=None if faces else NO_FACE)
 
 
-def _scored(pictures: list[Picture], detector: Detector, batch_size: int) -> Iterator[Picture]:
-    faces = iter(score_faces([face for picture in pictures for face in picture.faces], detector, batch_size))
+def _scored(
+    pictures: list[Picture], detector: Detector, attribution: AttributionHead | None, batch_size: int
+) -> Iterator[Picture]:
+    together = [face for picture in pictures for face in picture.faces]
+    faces = iter(score_faces(together, detector, attribution, batch_size))
     for picture in pictures:
         yield replace(picture, faces=tuple(next(faces) for _ in picture.faces))

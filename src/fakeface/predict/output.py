@@ -7,17 +7,24 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import IO
 
+from fakeface.attribution.head import UNKNOWN
 from fakeface.detector.scoring import Detector
 from fakeface.predict.judge import Judged, Picture
 
-COLUMNS = ("picture", "face", "left", "top", "right", "bottom", "verdict", "score", "message")
+COLUMNS = ("picture", "face", "left", "top", "right", "bottom", "verdict", "score", "resembles", "message")
 
 
 def write_json_lines(pictures: Iterable[Picture], out: IO[str]) -> Iterator[Picture]:
-    """One object a picture: name, message, faces with box, verdict, score and message."""
+    """One object a picture: name, message, faces with box, verdict, score, likeness and message."""
     for picture in pictures:
         faces = [
-            {"box": face.box, "verdict": face.verdict, "score": face.score, "message": face.reason}
+            {
+                "box": face.box,
+                "verdict": face.verdict,
+                "score": face.score,
+                "resembles": face.resembles,
+                "message": face.reason,
+            }
             for face in picture.faces
         ]
         line = {"picture": picture.name, "failed": picture.failed, "message": picture.message, "faces": faces}
@@ -33,9 +40,19 @@ def write_csv(pictures: Iterable[Picture], out: IO[str]) -> Iterator[Picture]:
         for number, face in enumerate(picture.faces, start=1):
             score = "" if face.score is None else repr(face.score)
             box = face.box or ("", "", "", "")
-            writer.writerow([picture.name, number, *box, face.verdict or "", score, face.reason or ""])
+            writer.writerow(
+                [
+                    picture.name,
+                    number,
+                    *box,
+                    face.verdict or "",
+                    score,
+                    face.resembles or "",
+                    face.reason or "",
+                ]
+            )
         if not picture.faces:
-            writer.writerow([picture.name, "", "", "", "", "", "", "", picture.message])
+            writer.writerow([picture.name, *[""] * 8, picture.message])
         yield picture
 
 
@@ -45,7 +62,8 @@ def write_table(pictures: Iterable[Picture], out: IO[str], detector: Detector) -
     for picture in pictures:
         for number, face in enumerate(picture.faces, start=1):
             where = f" (face {number} of {len(picture.faces)})" if len(picture.faces) > 1 else ""
-            out.write(f"{_words(face)}  {picture.name}{where}\n")
+            like = f", like those of {face.resembles}" if face.resembles not in (None, UNKNOWN) else ""
+            out.write(f"{_words(face)}  {picture.name}{where}{like}\n")
             judged |= face.verdict is not None
         if not picture.faces:
             out.write(f"{'-':8}{'':8}  {picture.name}: {picture.message}\n")

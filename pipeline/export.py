@@ -1,0 +1,27 @@
+"""Write the detector as ONNX and compare it with PyTorch on the test split: python pipeline/export.py"""
+
+from pathlib import Path
+
+from tqdm import tqdm
+
+from fakeface.atomic import write_json
+from fakeface.bundle.load import load_bundle
+from fakeface.detector.dataset import load_split
+from fakeface.errors import one_line_errors
+from fakeface.export.check import TOLERANCE, check_export
+from fakeface.export.write import write_onnx
+from fakeface.params import load_params
+from fakeface.provenance import provenance
+
+if __name__ == "__main__":
+    with one_line_errors():
+        params = load_params()
+        detector = load_bundle("models/detector", "cpu").detector
+        write_onnx(detector, "models/detector.onnx")
+        test = load_split(Path("data/real"), Path("data/fake"), list(params.gans), "test")
+        step = params.evaluate.batch_size
+        starts = tqdm(range(0, len(test), step), desc="export", disable=None)
+        batches = (test.images(range(start, min(start + step, len(test)))) for start in starts)
+        worst = check_export(detector, "models/detector.onnx", batches)
+        metrics = {"n_images": len(test), "max_score_difference": worst, "tolerance": TOLERANCE}
+        write_json("metrics/export.json", provenance(params) | metrics)

@@ -1,0 +1,1 @@
+"""Which of the known generators made a fake, or none of them."""

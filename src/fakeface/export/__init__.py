@@ -1,0 +1,1 @@
+"""The detector as one ONNX file, for programs without PyTorch."""
