@@ -19,6 +19,7 @@ from fakeface.bundle.write import write_bundle
 from fakeface.detector.calibration import Calibration
 from fakeface.detector.cn import ClassificationNetwork
 from fakeface.detector.cn_weights import save_cn
+from fakeface.detector.reference import PhotographReference
 from fakeface.detector.variants import build_cffn
 from fakeface.detector.weights import save_cffn
 from fakeface.faces.model import write_face_model
@@ -59,7 +60,9 @@ def make_bundle(root: Path, write: Callable[..., Any] = write_bundle, keep: bool
     if not keep:
         torch.manual_seed(0)
         save_cffn(root / "cffn.safetensors", build_cffn("pretrained", (2, 3, 4), False), 64)
-        save_cn(root / "cn.safetensors", ClassificationNetwork(), 0.4, 0.2, Calibration("platt", 3.0, 0.25))
+        calibration = Calibration("platt", 3.0, 0.25)
+        reference = PhotographReference((0.3, -0.5, 0.1), -4.0, -0.5)
+        save_cn(root / "cn.safetensors", ClassificationNetwork(), 0.4, 0.2, calibration, reference)
         save_head(root / "attribution.safetensors", _random_head(384 + 2 * (40 + 80 + 112)))
         shutil.copyfile(face_model(), root / "faces.onnx")
         rows = ["", "", "dcgan", "dcgan", "dcgan"]

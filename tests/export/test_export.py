@@ -11,14 +11,17 @@ import onnxruntime
 import pytest
 import torch
 from bundles import make_bundle
+from conftest import random_picture
 from lightning_fabric import Fabric
 
 from fakeface.cli import main
 from fakeface.detector.calibration import Calibration
 from fakeface.detector.cn import ClassificationNetwork
+from fakeface.detector.reference import PhotographReference, compression_traces
 from fakeface.detector.scoring import Detector
 from fakeface.detector.variants import build_cffn
 from fakeface.export.check import check_export
+from fakeface.export.network import CompressionTraces
 from fakeface.export.write import ExportError, write_onnx
 
 
@@ -32,6 +35,7 @@ def random_detector(variant: str, unit_norm: bool = False, slope: float = 3.0) -
         Fabric(accelerator="cpu", devices=1),
         Calibration("platt", slope, 0.25),
         0.2,
+        PhotographReference((0.3, -0.5, 0.1), -4.0, -0.5),
     )
 
 
@@ -46,10 +50,20 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def test_traces_in_the_graph_are_those_of_the_detector() -> None:
+    images = np.concatenate([noise(2), np.full((1, 64, 64, 3), 128, dtype=np.uint8), smooth(3)])
+    tensor = torch.from_numpy(images).permute(0, 3, 1, 2).float()
+    np.testing.assert_allclose(CompressionTraces()(tensor).numpy(), compression_traces(images), atol=2e-3)
+
+
+def smooth(count: int) -> np.ndarray:
+    return np.stack([np.asarray(random_picture(seed, 64, 64)) for seed in range(count)])
+
+
 def same_as_pytorch(path: Path, detector: Detector) -> None:
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     for count in (1, 5, 33):  # 33: PyTorch divides it into chunks
-        images = noise(count)
+        images = smooth(count)
         scores, embeddings = session.run(["score", "embedding"], {"images": images})
         expected, expected_embeddings = detector.score_and_embed(images, count)
         np.testing.assert_allclose(scores, expected, atol=1e-5)

@@ -80,14 +80,14 @@ def load_bundle(folder: str | Path, device: str = "auto") -> Bundle:
         raise BundleError("device must be 'auto' or 'cpu' on a machine without a CUDA GPU, got 'cuda'")
     fabric = Fabric(accelerator=device, devices=1, precision=FABRIC_PRECISION[manifest.precision])
     detector = Detector.load(folder / CFFN_FILE, folder / CN_FILE, fabric)
-    own = (detector.image_size, detector.threshold, detector.lower_threshold, detector.calibration.numbers())
-    decision = manifest.decision
-    said = (
-        manifest.preprocessing.image_size,
-        decision.threshold,
-        decision.lower_threshold,
-        decision.calibration,
-    )
+    said = {"image_size": manifest.preprocessing.image_size, **manifest.decision.model_dump(mode="json")}
+    own = {
+        "image_size": detector.image_size,
+        "threshold": detector.threshold,
+        "lower_threshold": detector.lower_threshold,
+        "reference": detector.reference.numbers(),
+        "calibration": detector.calibration.numbers(),
+    }
     if own != said:
         raise BundleError(
             f"{folder}: image size and decision are {said} in detector.json, {own} in the weights"

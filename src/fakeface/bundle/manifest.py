@@ -44,10 +44,11 @@ class Preprocessing(_Part):
 
 
 class Decision(_Part):
-    """From the CN's two logits to a verdict; see fakeface.detector.calibration and .verdict."""
+    """From the CN's two logits to a verdict; see fakeface.detector.reference, .calibration, .verdict."""
 
     threshold: Probability
     lower_threshold: Probability
+    reference: dict[str, Any]
     calibration: dict[str, Any]
 
 

@@ -97,6 +97,7 @@ def write_bundle(
             decision=Decision(
                 threshold=stored.threshold,
                 lower_threshold=stored.lower_threshold,
+                reference=stored.reference.numbers(),
                 calibration=stored.calibration.numbers(),
             ),
             training=_training(params, training_table),

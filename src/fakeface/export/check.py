@@ -41,6 +41,7 @@ def check_export(detector: Detector, path: str | Path, batches: Iterable[np.ndar
         detector.image_size,
         Fabric(accelerator="cpu", devices=1),
         detector.calibration,
+        reference=detector.reference,
     )
     worst = 0.0
     for images in batches:

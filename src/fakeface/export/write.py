@@ -12,7 +12,6 @@ import torch
 
 from fakeface import __version__
 from fakeface.atomic import write_bytes
-from fakeface.detector import pretrained_cffn
 from fakeface.detector.scoring import Detector
 from fakeface.errors import FakefaceError
 from fakeface.export.network import WholeDetector
@@ -47,12 +46,9 @@ def write_onnx(detector: Detector, path: str | Path) -> None:
         import onnxscript  # noqa: F401
     except ImportError as error:
         raise ExportError("export needs onnxscript, install it with pip install onnxscript") from error
-    network = WholeDetector(detector.cffn, detector.cn, detector.calibration).cpu().eval()
+    network = WholeDetector(detector.cffn, detector.cn, detector.calibration, detector.reference).cpu().eval()
     size = detector.image_size
     images = torch.zeros(2, size, size, 3, dtype=torch.uint8)
-    chunk = pretrained_cffn.CPU_PIXELS
-    # A graph has no number of chunks that depends on the number of images.
-    pretrained_cffn.CPU_PIXELS = 2**40
     # The exporter reports each of its steps.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     try:
@@ -71,7 +67,6 @@ def write_onnx(detector: Detector, path: str | Path) -> None:
     except torch.onnx.errors.OnnxExporterError as error:
         raise ExportError(f"PyTorch cannot export the network: {error}") from error
     finally:
-        pretrained_cffn.CPU_PIXELS = chunk
         detector.cffn.to(detector.fabric.device)
         detector.cn.to(detector.fabric.device)
     assert program is not None  # noqa: S101
