@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -11,8 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 import yaml
+from PIL import Image
 
 ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.slow
@@ -204,11 +208,14 @@ def test_another_margin_reruns_only_what_depends_on_it(project: Project) -> None
         for upsampler in ("transposed", "nearest")
     }
     assert stages_run(output) == folds | {
+        "bundle",
         "compare",
+        "train_attribution",
         "train_cffn",
         "train_cn",
         "evaluate",
         "explain",
+        "export",
         "nested_validation",
         "robustness",
     }
@@ -217,6 +224,22 @@ def test_another_margin_reruns_only_what_depends_on_it(project: Project) -> None
     assert "margin" in difference
     assert "margin" in project.run("dvc", "params", "diff")
     assert "main" in project.run("dvc", "exp", "show", "--md", "--only-changed")
+
+
+def test_the_command_scores_the_test_split_as_the_pipeline_does(project: Project, tmp_path: Path) -> None:
+    expected = pd.read_csv(project.folder / "data" / "predictions.csv", keep_default_na=False)
+    images = []
+    for gan in ("", "dcgan", "wgan", "wgan_gp"):
+        folder = project.folder / "data" / (f"fake/{gan}" if gan else "real") / "test"
+        images += list(np.load(folder / "images.npy"))
+    assert len(images) == len(expected)
+    for number, image in enumerate(images):
+        Image.fromarray(image).save(tmp_path / f"{number:04d}.png")
+    command = (sys.executable, "-m", "fakeface.cli", "predict", "--no-align", "--csv", str(tmp_path))
+    judged = pd.read_csv(io.StringIO(project.run(*command)), keep_default_na=False)
+    np.testing.assert_allclose(judged["score"], expected["score_clean"], atol=1e-6)
+    threshold = project.metrics("evaluation.json")["threshold"]
+    assert ((judged["verdict"] == "fake") == (judged["score"] > threshold)).all()
 
 
 def test_an_unknown_key_stops_before_any_work(project: Project) -> None:
