@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,6 +18,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from browser import browser, open_page
 from PIL import Image
 
 ROOT = Path(__file__).parents[1]
@@ -217,6 +220,7 @@ def test_another_margin_reruns_only_what_depends_on_it(project: Project) -> None
         "explain",
         "export",
         "nested_validation",
+        "report",
         "robustness",
     }
     assert project.metrics("cffn.json")["margin"] == 50
@@ -240,6 +244,34 @@ def test_the_command_scores_the_test_split_as_the_pipeline_does(project: Project
     np.testing.assert_allclose(judged["score"], expected["score_clean"], atol=1e-6)
     threshold = project.metrics("evaluation.json")["threshold"]
     assert ((judged["verdict"] == "fake") == (judged["score"] > threshold)).all()
+
+
+def test_the_report_is_one_page_that_needs_nothing_else(project: Project) -> None:
+    page = (project.folder / "report.html").read_text(encoding="utf-8")
+    sources = re.findall(r'<img src="([^"]*)"', page)
+    assert len(sources) >= 9
+    for source in sources:
+        kind, content = source.split(",", 1)
+        assert kind == "data:image/png;base64"
+        assert Image.open(io.BytesIO(base64.b64decode(content))).width > 100
+    assert "<script" not in page
+    assert not re.search(r'(src|href)="(https?:)?//', page)
+    anchors = re.findall(r'<a href="#([^"]*)"', page)
+    assert anchors == re.findall(r'<section id="([^"]*)"', page)
+    assert {"left-out", "main-run", "robustness", "naming", "leaks", "reproduce"} <= set(anchors)
+    unseen = project.metrics("evaluation.json")["laundered"]["unseen"]["auroc"]
+    assert f"<b>{unseen:.3f}</b>" in page
+
+
+@pytest.mark.skipif(browser() is None, reason="no Chromium or Chrome on this machine to open the report in")
+@pytest.mark.parametrize("width", [390, 1280])
+def test_a_browser_shows_all_of_the_report(project: Project, tmp_path: Path, width: int) -> None:
+    page = project.folder / "report.html"
+    seen, console = open_page(page, tmp_path, width)
+    assert console == []
+    assert len(seen["drawn"]) >= 13
+    assert all(one["shown"] and one["width"] > 0 for one in seen["drawn"])
+    assert seen["wide"] <= 0
 
 
 def test_an_unknown_key_stops_before_any_work(project: Project) -> None:
