@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,8 +14,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 import yaml
+from browser import browser, open_page
+from PIL import Image
 
 ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.slow
@@ -204,12 +211,16 @@ def test_another_margin_reruns_only_what_depends_on_it(project: Project) -> None
         for upsampler in ("transposed", "nearest")
     }
     assert stages_run(output) == folds | {
+        "bundle",
         "compare",
+        "train_attribution",
         "train_cffn",
         "train_cn",
         "evaluate",
         "explain",
+        "export",
         "nested_validation",
+        "report",
         "robustness",
     }
     assert project.metrics("cffn.json")["margin"] == 50
@@ -217,6 +228,50 @@ def test_another_margin_reruns_only_what_depends_on_it(project: Project) -> None
     assert "margin" in difference
     assert "margin" in project.run("dvc", "params", "diff")
     assert "main" in project.run("dvc", "exp", "show", "--md", "--only-changed")
+
+
+def test_the_command_scores_the_test_split_as_the_pipeline_does(project: Project, tmp_path: Path) -> None:
+    expected = pd.read_csv(project.folder / "data" / "predictions.csv", keep_default_na=False)
+    images = []
+    for gan in ("", "dcgan", "wgan", "wgan_gp"):
+        folder = project.folder / "data" / (f"fake/{gan}" if gan else "real") / "test"
+        images += list(np.load(folder / "images.npy"))
+    assert len(images) == len(expected)
+    for number, image in enumerate(images):
+        Image.fromarray(image).save(tmp_path / f"{number:04d}.png")
+    command = (sys.executable, "-m", "fakeface.cli", "predict", "--no-align", "--csv", str(tmp_path))
+    judged = pd.read_csv(io.StringIO(project.run(*command)), keep_default_na=False)
+    np.testing.assert_allclose(judged["score"], expected["score_clean"], atol=1e-6)
+    threshold = project.metrics("evaluation.json")["threshold"]
+    assert ((judged["verdict"] == "fake") == (judged["score"] > threshold)).all()
+
+
+def test_the_report_is_one_page_that_needs_nothing_else(project: Project) -> None:
+    page = (project.folder / "report.html").read_text(encoding="utf-8")
+    sources = re.findall(r'<img src="([^"]*)"', page)
+    assert len(sources) >= 9
+    for source in sources:
+        kind, content = source.split(",", 1)
+        assert kind == "data:image/png;base64"
+        assert Image.open(io.BytesIO(base64.b64decode(content))).width > 100
+    assert "<script" not in page
+    assert not re.search(r'(src|href)="(https?:)?//', page)
+    anchors = re.findall(r'<a href="#([^"]*)"', page)
+    assert anchors == re.findall(r'<section id="([^"]*)"', page)
+    assert {"left-out", "main-run", "robustness", "naming", "leaks", "reproduce"} <= set(anchors)
+    unseen = project.metrics("evaluation.json")["laundered"]["unseen"]["auroc"]
+    assert f"<b>{unseen:.3f}</b>" in page
+
+
+@pytest.mark.skipif(browser() is None, reason="no Chromium or Chrome on this machine to open the report in")
+@pytest.mark.parametrize("width", [390, 1280])
+def test_a_browser_shows_all_of_the_report(project: Project, tmp_path: Path, width: int) -> None:
+    page = project.folder / "report.html"
+    seen, console = open_page(page, tmp_path, width)
+    assert console == []
+    assert len(seen["drawn"]) >= 13
+    assert all(one["shown"] and one["width"] > 0 for one in seen["drawn"])
+    assert seen["wide"] <= 0
 
 
 def test_an_unknown_key_stops_before_any_work(project: Project) -> None:

@@ -1,0 +1,10 @@
+"""One HTML page with everything that was measured: python pipeline/report.py"""
+
+from pathlib import Path
+
+from fakeface.errors import one_line_errors
+from fakeface.report.page import write_report
+
+if __name__ == "__main__":
+    with one_line_errors():
+        write_report(Path(), Path("report.html"))
