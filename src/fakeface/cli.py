@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from fakeface import __version__
+from fakeface.demo import command as demo
 from fakeface.errors import FakefaceError
 from fakeface.export import command as export
 from fakeface.predict import command as predict
@@ -19,6 +20,7 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(required=True, metavar="COMMAND")
     predict.add_parser(commands)
     export.add_parser(commands)
+    demo.add_parser(commands)
     return top
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 from fakeface.atomic import write_bytes
 from fakeface.detector.scoring import Detector
 from fakeface.evaluation.explain.gradcam import grad_cam
-from fakeface.predict.judge import Picture
+from fakeface.predict.judge import Judged, Picture
 
 _ENLARGED = 4
 
@@ -32,8 +32,22 @@ def overlay(pixels: np.ndarray, heatmap: np.ndarray) -> np.ndarray:
     return (grey * (1 - 0.7 * share) + red * 0.7 * share).round().clip(0, 255).astype(np.uint8)
 
 
+def evidence(face: Judged, detector: Detector) -> Image.Image:
+    """A judged face at the left, and at the right where the evidence for its verdict lies; enlarged.
+
+    Raises:
+        ValueError: if the face has no verdict.
+    """
+    if face.pixels is None or face.verdict is None:
+        raise ValueError("evidence is there for a verdict only, got a face without one")
+    heatmap = grad_cam(detector, face.pixels[None].copy(), np.array([face.verdict == "fake"]), 1)[0]
+    pair = np.concatenate([face.pixels, overlay(face.pixels, heatmap)], axis=1)
+    side = _ENLARGED * face.pixels.shape[0]
+    return Image.fromarray(pair).resize((2 * side, side), Image.Resampling.BICUBIC)
+
+
 def write_overlays(picture: Picture, number: int, detector: Detector, folder: Path) -> list[Path]:
-    """One PNG a judged face, the face at the left and its evidence at the right.
+    """One PNG a judged face, as :func:`evidence` draws it.
 
     Args:
         picture: judged.
@@ -43,15 +57,11 @@ def write_overlays(picture: Picture, number: int, detector: Detector, folder: Pa
     """
     written = []
     for index, face in enumerate(picture.faces, start=1):
-        if face.pixels is None or face.verdict is None:
+        if face.verdict is None:
             continue
-        heatmap = grad_cam(detector, face.pixels[None].copy(), np.array([face.verdict == "fake"]), 1)[0]
-        pair = np.concatenate([face.pixels, overlay(face.pixels, heatmap)], axis=1)
-        side = _ENLARGED * face.pixels.shape[0]
-        image = Image.fromarray(pair).resize((2 * side, side), Image.Resampling.BICUBIC)
         path = folder / f"{number:04d}-{Path(picture.name).stem}-{index}-{face.verdict}.png"
         buffer = io.BytesIO()
-        image.save(buffer, format="PNG")
+        evidence(face, detector).save(buffer, format="PNG")
         write_bytes(path, buffer.getvalue())
         written.append(path)
     return written

@@ -1,0 +1,115 @@
+"""What the page says to a picture, in plain words and pictures."""
+
+from __future__ import annotations
+
+import html
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from fakeface.attribution.head import UNKNOWN
+from fakeface.bundle.load import Bundle
+from fakeface.data.decode import CorruptImageError, decode
+from fakeface.faces.finder import FaceFinder
+from fakeface.predict.inputs import PictureError, read_picture
+from fakeface.predict.judge import NO_FACE, Judged, faces_of, score_faces
+from fakeface.predict.overlays import evidence
+
+# Heatmaps take longer than verdicts; a crowd gets verdicts for all and evidence for some.
+MAX_EVIDENCE = 6
+_SHOWN_SIDE = 1000
+_COLOURS = {"fake": "#c62828", "unsure": "#b26a00", "real": "#2e7d32", None: "#616161"}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """To one picture.
+
+    Attributes:
+        text: Markdown; what is not ours in it is escaped.
+        picture: with a numbered box around each face; None if none was looked for.
+        evidence: for each of the first faces it and its heatmap, with captions.
+    """
+
+    text: str
+    picture: Image.Image | None = None
+    evidence: tuple[tuple[Image.Image, str], ...] = ()
+
+
+def answer_file(path: Path, bundle: Bundle, finder: FaceFinder | None) -> Answer:
+    """Judge a picture file; a file that cannot be judged gets the reason as its answer.
+
+    Args:
+        path: of any file.
+        bundle: the detector.
+        finder: of faces; None: the picture is an aligned face already.
+    """
+    try:
+        image = decode(read_picture(path))
+    except (PictureError, CorruptImageError) as error:
+        return Answer(f"**This file cannot be judged**: {html.escape(str(error))}.")
+    return answer(image, bundle, finder)
+
+
+def answer(image: Image.Image, bundle: Bundle, finder: FaceFinder | None) -> Answer:
+    """Judge an upright RGB picture."""
+    detector = bundle.detector
+    faces = score_faces(faces_of(image, detector.image_size, finder), detector, bundle.attribution)
+    if not faces:
+        return Answer(
+            f"**No verdict: {NO_FACE}.** The detector judges faces only. If the picture is one face that "
+            "fills it, as CelebA's do, tick the box under the picture.",
+            _with_boxes(image, faces),
+        )
+    lines = [_words(face, number, len(faces)) for number, face in enumerate(faces, start=1)]
+    judged = [(number, face) for number, face in enumerate(faces, start=1) if face.verdict is not None]
+    if len(judged) > MAX_EVIDENCE:
+        lines.append(f"Evidence is shown for the first {MAX_EVIDENCE} of {len(judged)} faces.")
+    shown = tuple(part for number, face in judged[:MAX_EVIDENCE] for part in _evidence(face, number, bundle))
+    return Answer("\n\n".join(lines), None if finder is None else _with_boxes(image, faces), shown)
+
+
+def _evidence(face: Judged, number: int, bundle: Bundle) -> list[tuple[Image.Image, str]]:
+    pair = evidence(face, bundle.detector)
+    side = pair.height
+    return [
+        (pair.crop((0, 0, side, side)), f"face {number}"),
+        (pair.crop((side, 0, 2 * side, side)), f"what says {face.verdict}"),
+    ]
+
+
+def _words(face: Judged, number: int, count: int) -> str:
+    name = f"Face {number}: " if count > 1 else ""
+    if face.verdict is None or face.score is None:
+        return f"{name}**no verdict**: {html.escape(str(face.reason))}."
+    score = "P(fake) is " + ("below 0.001" if face.score < 0.001 else f"{face.score:.3f}")
+    if face.verdict == "real":
+        return f"{name}**Called real.** {score}. It shows no trace of a GAN that this detector can see."
+    like = (
+        "It resembles the fakes of none of the GANs in training."
+        if face.resembles in (None, UNKNOWN)
+        else f"It resembles the fakes of **{face.resembles}**."
+    )
+    said = "Called fake." if face.verdict == "fake" else "Unsure."
+    return f"{name}**{said}** {score}. {like}"
+
+
+def _with_boxes(image: Image.Image, faces: list[Judged]) -> Image.Image:
+    """A copy of at most ``_SHOWN_SIDE`` pixels a side; faces that have a box have it drawn."""
+    scale = min(1.0, _SHOWN_SIDE / max(image.size))
+    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    shown = image.resize(size, Image.Resampling.BICUBIC) if scale < 1 else image.copy()
+    draw = ImageDraw.Draw(shown)
+    line = max(2, round(max(size) / 250))
+    font = ImageFont.load_default(size=max(12, round(max(size) / 40)))
+    for number, face in enumerate(faces, start=1):
+        if face.box is None:
+            continue
+        corners = np.asarray(face.box) * scale
+        draw.rectangle(tuple(corners), outline=_COLOURS[face.verdict], width=line)
+        place = (corners[0] + line, corners[1] + line)
+        draw.rectangle(draw.textbbox(place, f" {number} ", font=font), fill=_COLOURS[face.verdict])
+        draw.text(place, f" {number} ", fill="white", font=font)
+    return shown

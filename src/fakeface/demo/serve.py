@@ -1,0 +1,63 @@
+"""Load the detector, warm it up and serve the page."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import gradio as gr
+import numpy as np
+from PIL import Image
+
+from fakeface.bundle.load import load_bundle
+from fakeface.demo.answer import answer
+from fakeface.demo.command import DemoError
+from fakeface.demo.limits import MAX_FILE_SIZE
+from fakeface.demo.page import build_page
+from fakeface.demo.samples import sample_pictures
+from fakeface.faces.finder import FaceFinder
+
+
+def serve(detector: str, samples: Path, host: str, port: int, device: str = "auto") -> gr.Blocks:
+    """Serve the page in threads of this process and return; ``close()`` ends it.
+
+    Args:
+        detector: folder of a bundle.
+        samples: folder with the pipeline's ``real`` and ``fake``; none are offered if it lacks them.
+        host: address to listen on.
+        port: 0 for any free one.
+        device: ``auto``, ``cpu`` or ``cuda``.
+
+    Raises:
+        DemoError: if the address cannot be listened on.
+        BundleError: if there is no usable detector.
+    """
+    bundle = load_bundle(detector, device)
+    finder = FaceFinder(bundle.faces)
+    size = bundle.detector.image_size
+    offered = sample_pictures(samples, tuple(bundle.manifest.training.n_fakes), size)
+    # The first pass allocates and compiles; no visitor should wait for it.
+    grey = Image.fromarray(np.full((size, size, 3), 128, dtype=np.uint8))
+    answer(grey, bundle, None)
+    finder.find(grey)
+    page = build_page(bundle, finder, offered)
+    try:
+        page.launch(
+            server_name=host,
+            server_port=port or _free_port(host),
+            share=False,
+            quiet=True,
+            prevent_thread_lock=True,
+            max_file_size=MAX_FILE_SIZE.replace(" ", "").lower(),
+            footer_links=[],
+            theme=gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"]),
+        )
+    except OSError as error:
+        raise DemoError(f"cannot listen on {host}:{port}: {error}") from error
+    return page
+
+
+def _free_port(host: str) -> int:
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])
