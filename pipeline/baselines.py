@@ -6,6 +6,7 @@ python pipeline/baselines.py --upsampler nearest
 
 from pathlib import Path
 
+from fakeface.data.folders import Folders
 from fakeface.errors import one_line_errors
 from fakeface.evaluation.compared import score_compared
 from fakeface.evaluation.fold_command import read_fold
@@ -17,5 +18,5 @@ if __name__ == "__main__":
         params = load_params()
         fold, by_upsampler = read_fold(params)
         folder = "baselines_upsampler" if by_upsampler else "baselines"
-        scores = score_compared(params, fold, Path("data/real"), Path("data/fake"), make_fabric(params))
+        scores = score_compared(params, fold, Folders(), make_fabric(params))
         scores.write(Path("data") / folder / fold.name)

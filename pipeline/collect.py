@@ -1,14 +1,13 @@
 """List the images of the experiment and refuse leaks between splits: python pipeline/collect.py"""
 
-from pathlib import Path
-
 from fakeface.data.collect import collect, test_rows, training_rows, write_table
+from fakeface.data.folders import Folders
 from fakeface.errors import one_line_errors
 from fakeface.params import load_params
 
 if __name__ == "__main__":
     with one_line_errors():
         params = load_params()
-        table = collect(Path("data/real"), Path("data/fake"), list(params.gans))
+        table = collect(Folders(), list(params.gans))
         write_table(training_rows(table, params.held_out), "data/training.csv")
         write_table(test_rows(table), "data/test.csv")

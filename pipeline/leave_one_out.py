@@ -7,6 +7,7 @@ python pipeline/leave_one_out.py --upsampler nearest
 from pathlib import Path
 
 from fakeface.atomic import write_json
+from fakeface.data.folders import Folders
 from fakeface.errors import one_line_errors
 from fakeface.evaluation.fold_command import read_fold
 from fakeface.evaluation.fold_metrics import DETECTOR, fold_metrics
@@ -21,7 +22,7 @@ if __name__ == "__main__":
         fabric = make_fabric(params)
         fold, by_upsampler = read_fold(params)
         folder = "leave_one_upsampler_out" if by_upsampler else "leave_one_out"
-        scores = score_detector(params, fold, Path("data/real"), Path("data/fake"), fabric)
+        scores = score_detector(params, fold, Folders(), fabric)
         scores.write(Path("data") / folder / fold.name)
         facts = {"held_out": fold.name}
         if not by_upsampler:

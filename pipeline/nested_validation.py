@@ -1,8 +1,7 @@
 """Unseen GANs within the training GANs, to choose settings by: python pipeline/nested_validation.py"""
 
-from pathlib import Path
-
 from fakeface.atomic import write_json
+from fakeface.data.folders import Folders
 from fakeface.errors import one_line_errors
 from fakeface.evaluation.fold_reports import nested_metrics
 from fakeface.evaluation.folds import nested_folds, nested_upsampler_folds
@@ -16,7 +15,7 @@ if __name__ == "__main__":
         params = load_params()
         fabric = make_fabric(params)
         by_gan, by_upsampler = (
-            score_nested(params, folds, Path("data/real"), Path("data/fake"), fabric)
+            score_nested(params, folds, Folders(), fabric)
             for folds in (nested_folds(params), nested_upsampler_folds(params))
         )
         metrics = provenance(params, device_name(fabric.device)) | nested_metrics(by_gan, by_upsampler)

@@ -1,9 +1,8 @@
 """Train the common fake feature network on pairs: python pipeline/train_cffn.py"""
 
-from pathlib import Path
-
 from fakeface.atomic import write_json
-from fakeface.detector.dataset import load_split
+from fakeface.data.folders import Folders
+from fakeface.detector.dataset import load_split, load_training
 from fakeface.detector.train_cffn import CffnTrainer
 from fakeface.detector.weights import save_cffn
 from fakeface.errors import one_line_errors
@@ -16,9 +15,9 @@ if __name__ == "__main__":
     with one_line_errors():
         params = load_params()
         fabric = make_fabric(params)
-        real, fake = Path("data/real"), Path("data/fake")
-        train = load_split(real, fake, params.training_gans, "train")
-        val = load_split(real, fake, params.training_gans, "val")
+        folders = Folders()
+        train = load_training(folders, params.training_gans)
+        val = load_split(folders.real, folders.fake, params.training_gans, "val")
         with live_curves("plots/cffn") as log_epoch:
             trainer = CffnTrainer(params, train, val, fabric, log_epoch)
             result = trainer.fit()

@@ -1,10 +1,9 @@
 """Train the classification network on frozen CFFN features: python pipeline/train_cn.py"""
 
-from pathlib import Path
-
 from fakeface.atomic import write_json
+from fakeface.data.folders import Folders
 from fakeface.detector.cn_weights import save_cn
-from fakeface.detector.dataset import load_split
+from fakeface.detector.dataset import load_split, load_training
 from fakeface.detector.train_cn import train_cn
 from fakeface.detector.weights import load_cffn
 from fakeface.errors import one_line_errors
@@ -17,9 +16,9 @@ if __name__ == "__main__":
     with one_line_errors():
         params = load_params()
         fabric = make_fabric(params)
-        real, fake = Path("data/real"), Path("data/fake")
-        train = load_split(real, fake, params.training_gans, "train")
-        val = load_split(real, fake, params.training_gans, "val")
+        folders = Folders()
+        train = load_training(folders, params.training_gans)
+        val = load_split(folders.real, folders.fake, params.training_gans, "val")
         cffn, _ = load_cffn("models/cffn.safetensors")
         with live_curves("plots/cn") as log_epoch:
             result = train_cn(params, cffn, train, val, fabric, log_epoch)

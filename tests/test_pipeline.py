@@ -136,6 +136,7 @@ def test_every_metrics_file_is_there_and_says_what_made_it(project: Project) -> 
         "evaluation.json",
         "cffn.json",
         "cn.json",
+        "curation.json",
         "data.json",
         "explain.json",
         "leaks.json",

@@ -43,10 +43,16 @@ class SplitParams(_Section):
 
 
 class DataParams(_Section):
-    """Where the photographs come from and how they are split."""
+    """Where the photographs come from and how they are split.
+
+    Attributes:
+        align: find the largest face of each photograph and lay it over CelebA's template first; for a
+            folder of photographs that nobody aligned.
+    """
 
     source: Literal["celeba-mini", "celeba", "folder"]
     root: str | None = None
+    align: bool = False
     splits: SplitParams
     max_corrupt_fraction: Fraction = 0.01
 
@@ -54,6 +60,12 @@ class DataParams(_Section):
     def _folder_needs_a_root(self) -> DataParams:
         if self.source == "folder" and not self.root:
             raise ValueError("root must be a folder, zip or tar when source is 'folder', got null")
+        return self
+
+    @model_validator(mode="after")
+    def _celeba_is_aligned(self) -> DataParams:
+        if self.align and self.source != "folder":
+            raise ValueError(f"align is for source 'folder', {self.source} is aligned already, got true")
         return self
 
 
@@ -130,6 +142,21 @@ class GenerateParams(_Section):
     n_test: PositiveInt
     disturbed: Fraction
     batch_size: PositiveInt
+
+
+class CurationParams(_Section):
+    """Which of a GAN's training fakes the detector learns from; validation and test are never touched.
+
+    Attributes:
+        method: ``none``; ``random`` (as many as the next two keep, the control); ``realism`` (the most
+            realistic); ``hardest`` (those that a probe which has not seen them finds least fake);
+            ``duplicates`` (no two that are nearer to each other than photographs are). See
+            :mod:`fakeface.curation.methods`.
+        keep: share of the fakes that ``random``, ``realism`` and ``hardest`` keep.
+    """
+
+    method: Literal["none", "random", "realism", "hardest", "duplicates"] = "none"
+    keep: Annotated[float, Field(gt=0, le=1)] = 0.5
 
 
 class ProtocolParams(_Section):
@@ -316,6 +343,7 @@ class Params(_Section):
     gans: Annotated[dict[GanName, GanParams], Field(min_length=1)]
     held_out: list[str]
     generate: GenerateParams
+    curation: CurationParams
     protocols: ProtocolsParams
     quality: QualityParams
     cffn: CffnParams

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import logging
 import os
 import signal
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bundles import celeba_photographs
 from conftest import CelebaRoot, encode, make_params, random_picture
 from PIL import Image
 
@@ -20,7 +22,7 @@ from fakeface.data.prepare import COLUMNS, PrepareError, prepare
 from fakeface.data.preprocess import preprocess
 from fakeface.data.sources import download
 from fakeface.data.splits import SPLITS, hash_split
-from fakeface.params import Params
+from fakeface.params import Params, ParamsError
 
 TESTS = str(Path(__file__).parent.parent)
 
@@ -241,3 +243,44 @@ def test_a_full_disk_leaves_no_out(tmp_path: Path, small_params: Params, workers
     assert process.returncode == 1
     assert "File too large" in errors
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_faces_of_a_folder_are_aligned_when_asked_for(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Turned, scaled and beside a smaller face, a photograph comes out as its aligned original does."""
+    folder = tmp_path / "photographs"
+    folder.mkdir()
+    originals = [Image.open(io.BytesIO(content)) for content in celeba_photographs(range(1, 13))]
+    for number, original in enumerate(originals):
+        scene = Image.new("RGB", (700, 500), "grey")
+        large = original.resize((267, 327), Image.Resampling.BICUBIC).rotate(
+            12, Image.Resampling.BICUBIC, expand=True
+        )
+        scene.paste(large, (300, 60))
+        scene.paste(originals[number - 1], (40, 200))
+        scene.save(folder / f"{number:02d}.png")
+    Image.new("RGB", (300, 300), "grey").save(folder / "empty.png")
+    changes = {"data.align": True, "data.max_corrupt_fraction": 0.2, "data.splits": {"val": 0.3, "test": 0.3}}
+    counts = prepared(tmp_path, folder_params(folder, **changes))
+    assert counts["n_without_face"] == 1
+    assert any("empty.png: left out, no face found" in line for line in caplog.messages)
+    compared = 0
+    for split in SPLITS:
+        images = ImageSet.read(tmp_path / "real" / split)
+        for pixels, name in zip(images.images, images.manifest["name"], strict=True):
+            original = preprocess(originals[int(Path(name).stem)], 64).astype(float)
+            # The middle: in the corners, the scene shows through.
+            difference = np.abs(pixels[16:48, 16:48] - original[16:48, 16:48]).mean()
+            others = [
+                np.abs(pixels[16:48, 16:48] - preprocess(other, 64)[16:48, 16:48].astype(float)).mean()
+                for other in originals
+            ]
+            assert difference == min(others)
+            compared += 1
+    assert compared == 12
+
+
+def test_only_a_folder_can_be_aligned() -> None:
+    with pytest.raises(ParamsError, match=r"align is for source 'folder', celeba-mini is aligned already"):
+        make_params(**{"data.align": True})

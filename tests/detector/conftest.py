@@ -37,6 +37,14 @@ def write_set(folder: Path, images: np.ndarray, source: str, split: str) -> None
     ImageSet(images, manifest).write(folder)
 
 
+def keep_all(root: Path) -> None:
+    """Lists of kept training fakes in ``root``/curated, every one of every GAN in it."""
+    (root / "curated").mkdir()
+    for folder in (root / "fake").iterdir():
+        manifest = ImageSet.read(folder / "train").manifest
+        manifest[["name", "sha256"]].to_csv(root / "curated" / f"{folder.name}.csv", index=False)
+
+
 @pytest.fixture(scope="session")
 def image_sets(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Folders of photographs and of the fakes of every GAN in params.yaml."""
@@ -46,6 +54,7 @@ def image_sets(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
         for index, gan in enumerate(load_params(ROOT / "params.yaml").gans):
             images = pictures(count, 8, 100 * (index + 1) + number)
             write_set(root / "fake" / gan / split, images, gan, split)
+    keep_all(root)
     return root / "real", root / "fake"
 
 

@@ -11,6 +11,7 @@ import pytest
 from detector.conftest import COUNTS, pictures, write_set
 from fakeface.data import collect as collecting
 from fakeface.data.collect import DuplicateAcrossSplitsError, collect
+from fakeface.data.folders import Folders
 from fakeface.data.imageset import ImageSet, ImageSetError
 from fakeface.detector.dataset import LeakError, load_split, random_crops
 from fakeface.params import Params, ProtocolParams
@@ -103,31 +104,32 @@ def test_a_missing_or_damaged_set_is_named(image_sets: tuple[Path, Path], tmp_pa
 
 
 def test_collect_lists_only_the_gans_of_the_params(image_sets: tuple[Path, Path]) -> None:
-    table = collect(*image_sets, ["dcgan"])
+    table = collect(Folders(image_sets[0].parent), ["dcgan"])
     assert set(table["gan"]) == {"", "dcgan"}
     assert len(table) == 2 * sum(COUNTS.values())
 
 
 def test_training_sees_neither_the_test_split_nor_a_held_out_gan(image_sets: tuple[Path, Path]) -> None:
-    table = collect(*image_sets, ["dcgan", "wgan_gp"])
+    table = collect(Folders(image_sets[0].parent), ["dcgan", "wgan_gp"])
     training = collecting.training_rows(table, ["wgan_gp"])
     assert set(training["gan"]) == {"", "dcgan"}
     assert set(training["split"]) == {"train", "val"}
     assert set(collecting.test_rows(table)["gan"]) == {"", "dcgan", "wgan_gp"}
-    without = collect(*image_sets, ["dcgan"])
+    without = collect(Folders(image_sets[0].parent), ["dcgan"])
     assert training.reset_index(drop=True).equals(
         collecting.training_rows(without, []).reset_index(drop=True)
     )
 
 
 def test_the_same_pixels_in_two_splits_are_refused(image_sets: tuple[Path, Path], tmp_path: Path) -> None:
-    real, fake = image_sets
-    shutil.copytree(real, tmp_path / "real")
+    real, _ = image_sets
+    shutil.copytree(real.parent, tmp_path, dirs_exist_ok=True)
+    shutil.rmtree(tmp_path / "real" / "test")
     write_set(
         tmp_path / "real" / "test", np.array(ImageSet.read(real / "train").images[:3]), "folder", "test"
     )
     with pytest.raises(DuplicateAcrossSplitsError, match=r"folder/test/\d+ \(test\)"):
-        collect(tmp_path / "real", fake, ["dcgan"])
+        collect(Folders(tmp_path), ["dcgan"])
 
 
 def test_mirroring_turns_about_half_of_the_images_and_nothing_else(image_sets: tuple[Path, Path]) -> None:

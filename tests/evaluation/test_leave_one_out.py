@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from fakeface.baselines.registry import BASELINES
+from fakeface.data.folders import Folders
 from fakeface.detector.dataset import DetectorData, load_split
 from fakeface.detector.train_cn import THRESHOLD_KEY
 from fakeface.evaluation.compared import COMPARED, score_compared, with_frozen_threshold
@@ -35,7 +36,7 @@ def test_detector_and_baseline_on_one_fold(quick: Params, image_sets: tuple[Path
     assert fold.train_gans == ("wgan",)
     methods = {"detector": train_detector, "dct": with_frozen_threshold(BASELINES["dct"])}
     fabric = make_fabric(quick)
-    scores = score_fold(quick, fold, methods, [0, 1], *image_sets, fabric)
+    scores = score_fold(quick, fold, methods, [0, 1], Folders(image_sets[0].parent), fabric)
     assert [(run.method, run.seed) for run in scores.runs] == [
         ("detector", 0), ("detector", 1), ("dct", 0), ("dct", 1),
     ]  # fmt: skip
@@ -49,7 +50,7 @@ def test_detector_and_baseline_on_one_fold(quick: Params, image_sets: tuple[Path
         assert 0 <= block["auroc"] <= 1
         assert block["auroc_std"] is not None
         assert len(block["auroc_ci95"]) == 2
-    again = score_fold(quick, fold, {"detector": train_detector}, [1], *image_sets, fabric)
+    again = score_fold(quick, fold, {"detector": train_detector}, [1], Folders(image_sets[0].parent), fabric)
     np.testing.assert_array_equal(again.runs[0].scores["mild"], scores.runs[1].scores["mild"])
 
 
@@ -62,7 +63,9 @@ def test_thinned_folds_keep_every_validation_photograph(quick: Params, image_set
         sizes.extend([np.bincount(train.groups).tolist(), np.bincount(val.groups).tolist()])
         return Trained(lambda images: images.mean(axis=(1, 2, 3)) / 255, 0.5)
 
-    scores = score_fold(thin, gan_fold(thin, "dcgan"), {"count": count}, [0], *image_sets, make_fabric(thin))
+    scores = score_fold(
+        thin, gan_fold(thin, "dcgan"), {"count": count}, [0], Folders(image_sets[0].parent), make_fabric(thin)
+    )
     assert sizes == [[8, 8], [10, 2]]
     assert np.bincount(scores.labels).tolist() == [5, 5]
 
@@ -74,7 +77,7 @@ def test_methods_that_ours_is_compared_with(quick: Params, image_sets: tuple[Pat
     gans = {name: load_params(ROOT / "params.yaml").gans[name] for name in names}
     params = quick.model_copy(update={"leave_one_out": settings, "gans": gans})
     fold = upsampler_fold(params, "transposed")
-    scores = score_compared(params, fold, *image_sets, make_fabric(params))
+    scores = score_compared(params, fold, Folders(image_sets[0].parent), make_fabric(params))
     assert [run.method for run in scores.runs] == list(COMPARED)
     for run in scores.runs:
         for values in run.scores.values():
@@ -90,7 +93,7 @@ def test_methods_that_ours_is_compared_with(quick: Params, image_sets: tuple[Pat
 
 
 def test_nested_scores_are_those_of_validation_images(quick: Params, image_sets: tuple[Path, Path]) -> None:
-    folds = score_nested(quick, nested_folds(quick), *image_sets, make_fabric(quick))
+    folds = score_nested(quick, nested_folds(quick), Folders(image_sets[0].parent), make_fabric(quick))
     assert list(folds) == ["dcgan", "wgan"]
     for gan, scores in folds.items():
         assert all("/val/" in name for name in scores.names)
@@ -122,7 +125,14 @@ def test_no_method_is_shown_the_left_out_gan(quick: Params, image_sets: tuple[Pa
 
         return Trained(score, 0.5)
 
-    score_fold(quick, gan_fold(quick, "dcgan"), {"spy": spy}, [3, 4], *image_sets, make_fabric(quick))
+    score_fold(
+        quick,
+        gan_fold(quick, "dcgan"),
+        {"spy": spy},
+        [3, 4],
+        Folders(image_sets[0].parent),
+        make_fabric(quick),
+    )
     for data in seen:
         assert data.gans == ("wgan",)
         assert set(data.manifest["source"]) == {"folder", "wgan"}

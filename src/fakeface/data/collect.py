@@ -12,6 +12,8 @@ from pathlib import Path
 import pandas as pd
 
 from fakeface.atomic import atomic_path
+from fakeface.curation.kept import kept_rows
+from fakeface.data.folders import Folders
 from fakeface.data.imageset import MANIFEST_COLUMNS, ImageSet
 from fakeface.data.membership import check_split
 from fakeface.data.splits import SPLITS
@@ -22,8 +24,8 @@ class DuplicateAcrossSplitsError(FakefaceError, ValueError):
     """The same pixels are in two splits; the message names both images."""
 
 
-def collect(real_dir: Path, fake_dir: Path, gans: Sequence[str]) -> pd.DataFrame:
-    """Manifests of all photographs and of the listed GANs, one row an image.
+def collect(folders: Folders, gans: Sequence[str]) -> pd.DataFrame:
+    """Manifests of all photographs and of the listed GANs, one row an image; training fakes if they are kept.
 
     Returns:
         Table with the columns name, source, sha256, split and gan (empty for photographs).
@@ -32,13 +34,17 @@ def collect(real_dir: Path, fake_dir: Path, gans: Sequence[str]) -> pd.DataFrame
         DuplicateAcrossSplitsError: if two splits share an image.
         LeakError: if a set holds images of another split or source.
         ImageSetError: if a set is missing or damaged.
+        CurationError: if a GAN's list of kept fakes is missing or does not fit.
     """
     tables = []
-    for gan, folder in [("", Path(real_dir)), *((gan, Path(fake_dir) / gan) for gan in gans)]:
+    for gan, folder in [("", folders.real), *((gan, folders.fake / gan) for gan in gans)]:
         for split in SPLITS:
             part = ImageSet.read(folder / split)
             check_split(part, gan or None, split, folder / split, gans)
-            tables.append(part.manifest[list(MANIFEST_COLUMNS)].assign(gan=gan))
+            rows = part.manifest[list(MANIFEST_COLUMNS)].assign(gan=gan)
+            if gan and split == "train":
+                rows = rows[kept_rows(part.manifest, gan, folders.curated)]
+            tables.append(rows)
     table = pd.concat(tables, ignore_index=True)
     splits_of = table.groupby("sha256")["split"].transform("nunique")
     shared = table[splits_of > 1].sort_values("sha256")

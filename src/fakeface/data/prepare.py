@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+from collections import Counter
 from contextlib import ExitStack, closing
 from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from tqdm import tqdm
@@ -18,6 +20,7 @@ from fakeface.data.sources import IMAGES_ARCHIVE, SOURCE_FILE
 from fakeface.data.splits import SPLITS
 from fakeface.data.workers import Prepared, Rejected, default_workers, prepare_all
 from fakeface.errors import FakefaceError
+from fakeface.faces.model import write_face_model
 from fakeface.params import Params
 
 logger = logging.getLogger(__name__)
@@ -92,8 +95,8 @@ def prepare(
         workers: number of processes; default: by the number of photographs and cores.
 
     Returns:
-        source, n_photographs, n_train, n_val, n_test, n_corrupt, n_too_small, n_duplicates; the last
-        six sum to n_photographs.
+        source, n_photographs, n_train, n_val, n_test, n_corrupt, n_too_small, n_without_face, n_duplicates;
+        the last seven sum to n_photographs.
 
     Raises:
         PrepareError: if too many photographs are unusable or a split would be empty.
@@ -111,8 +114,13 @@ def prepare(
             split: stack.enter_context(ImageSetWriter(folder / split, params.image_size, COLUMNS))
             for split in SPLITS
         }
-        workers = workers or default_workers(len(archive))
-        results = stack.enter_context(closing(prepare_all(archive, params.image_size, workers)))
+        workers = workers or default_workers(len(archive), params.data.align)
+        face_model = None
+        if params.data.align:
+            face_model = Path(stack.enter_context(TemporaryDirectory())) / "faces.onnx"
+            write_face_model(face_model)
+        prepared = prepare_all(archive, params.image_size, workers, face_model)
+        results = stack.enter_context(closing(prepared))
         for photograph in tqdm(results, desc="prepare", total=len(archive), unit="photo", disable=None):
             if isinstance(photograph, Rejected):
                 logger.warning("%s: left out, %s", photograph.name, photograph.reason)
@@ -142,12 +150,13 @@ def prepare(
                 "give more photographs or larger data.splits"
             )
         total = len(archive)
-    too_small = sum(item.too_small for item in rejected)
+    kinds = Counter(item.kind for item in rejected)
     return {
         "source": source,
         "n_photographs": total,
         **{f"n_{split}": count for split, count in counts.items()},
-        "n_corrupt": len(rejected) - too_small,
-        "n_too_small": too_small,
+        "n_corrupt": kinds["corrupt"],
+        "n_too_small": kinds["too_small"],
+        "n_without_face": kinds["without_face"],
         "n_duplicates": duplicates.count,
     }

@@ -16,15 +16,25 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from multiprocessing.connection import wait
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
+from PIL import Image
 
 from fakeface.data.decode import CorruptImageError, decode
 from fakeface.data.preprocess import ImageTooSmallError, preprocess
+from fakeface.errors import FakefaceError
+from fakeface.faces.alignment import FaceTooSmallError, align
+from fakeface.faces.finder import FaceFinder
 
 _CHUNK = 128
-# Below this many photographs, starting processes takes longer than they save.
-_MIN_FOR_PROCESSES = 4096
+# Below this many photographs, starting processes takes longer than they save. Finding faces takes longer.
+_MIN_FOR_PROCESSES, _MIN_WITH_FACES = 4096, 128
+
+
+class NoFaceError(FakefaceError, ValueError):
+    """There is no face in a photograph of which one was to be aligned."""
 
 
 @dataclass(frozen=True)
@@ -53,18 +63,23 @@ class Rejected:
 
     name: str
     reason: str
-    too_small: bool
+    kind: Literal["corrupt", "too_small", "without_face"]
 
 
-def prepare_one(name: str, content: bytes, image_size: int) -> Prepared | Rejected:
-    """Decode and preprocess one file."""
+def prepare_one(
+    name: str, content: bytes, image_size: int, finder: FaceFinder | None = None
+) -> Prepared | Rejected:
+    """Decode and preprocess one file; with a finder, its largest face, aligned."""
     try:
         image = decode(content)
-        pixels = preprocess(image, image_size)
+        face = image if finder is None else _largest_face(image, image_size, finder)
+        pixels = preprocess(face, image_size)
     except CorruptImageError as error:
-        return Rejected(name, str(error), too_small=False)
-    except ImageTooSmallError as error:
-        return Rejected(name, str(error), too_small=True)
+        return Rejected(name, str(error), "corrupt")
+    except NoFaceError as error:
+        return Rejected(name, str(error), "without_face")
+    except (ImageTooSmallError, FaceTooSmallError) as error:
+        return Rejected(name, str(error), "too_small")
     pixels = np.ascontiguousarray(pixels)
     return Prepared(
         name=name,
@@ -76,8 +91,27 @@ def prepare_one(name: str, content: bytes, image_size: int) -> Prepared | Reject
     )
 
 
+def _largest_face(image: Image.Image, image_size: int, finder: FaceFinder) -> Image.Image:
+    faces = finder.find(image)
+    if not faces:
+        raise NoFaceError("no face found")
+    largest = max(faces, key=lambda face: float(np.prod(face.box[2:] - face.box[:2])))
+    return align(image, largest.landmarks, image_size)
+
+
 def _prepare_chunk(chunk: list[tuple[str, bytes]], image_size: int) -> list[Prepared | Rejected]:
-    return [prepare_one(name, content, image_size) for name, content in chunk]
+    return [prepare_one(name, content, image_size, _finder) for name, content in chunk]
+
+
+# Of a worker process: opened once, not once a chunk.
+_finder: FaceFinder | None = None
+
+
+def _start_worker(face_model: Path | None) -> None:
+    global _finder
+    _die_with_parent()
+    # The processes already use every core.
+    _finder = None if face_model is None else FaceFinder(face_model, threads=1)
 
 
 def _die_with_parent() -> None:
@@ -94,16 +128,21 @@ def _die_with_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def default_workers(n_photographs: int) -> int:
-    """1 (this process) for a small set, else the number of cores that this process may use, 16 at most."""
-    if n_photographs < _MIN_FOR_PROCESSES:
+def default_workers(n_photographs: int, faces: bool = False) -> int:
+    """1 (this process) for a small set, else the number of cores that this process may use, 16 at most.
+
+    Args:
+        n_photographs: in the set.
+        faces: whether faces are to be found in them.
+    """
+    if n_photographs < (_MIN_WITH_FACES if faces else _MIN_FOR_PROCESSES):
         return 1
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(cores, 16)
 
 
 def prepare_all(
-    photographs: Iterable[tuple[str, bytes]], image_size: int, workers: int
+    photographs: Iterable[tuple[str, bytes]], image_size: int, workers: int, face_model: Path | None = None
 ) -> Generator[Prepared | Rejected, None, None]:
     """Prepare photographs in parallel; results come in the order of the input.
 
@@ -113,15 +152,19 @@ def prepare_all(
         photographs: (name, content of the file) pairs.
         image_size: side of the prepared pictures.
         workers: number of processes; 1 works in this one.
+        face_model: ONNX file of the face detector; None: photographs are aligned already.
     """
     if workers == 1:
+        finder = None if face_model is None else FaceFinder(face_model)
         for name, content in photographs:
-            yield prepare_one(name, content, image_size)
+            yield prepare_one(name, content, image_size, finder)
         return
     source = iter(photographs)
     # spawn: a forked child of a process with threads may inherit a lock that nobody will release.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_die_with_parent) as pool:
+    with ProcessPoolExecutor(
+        workers, mp_context=context, initializer=_start_worker, initargs=(face_model,)
+    ) as pool:
         pending: deque[Future[list[Prepared | Rejected]]] = deque()
         try:
             while True:

@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 import torch
 
+from fakeface.curation.kept import kept_rows
+from fakeface.data.folders import Folders
 from fakeface.data.harm import harm
 from fakeface.data.imageset import ImageSet
 from fakeface.data.laundering import launder
@@ -163,6 +165,25 @@ def load_split(real_dir: Path, fake_dir: Path, gans: Sequence[str], split: Split
         check_split(part, source, split, folder, gans)
         sets.append(part)
     return _joined(sets, tuple(gans))
+
+
+def load_training(folders: Folders, gans: Sequence[str]) -> DetectorData:
+    """The training split of :func:`load_split` without the fakes that are not kept.
+
+    Pixels are copied only of a GAN of which some are not kept.
+
+    Raises:
+        CurationError: if there is no list, or it does not fit.
+        LeakError, ImageSetError: as there.
+    """
+    data = load_split(folders.real, folders.fake, gans, "train")
+    sets = [data.sets[0]]
+    for gan, part in zip(data.gans, data.sets[1:], strict=True):
+        keep = kept_rows(part.manifest, gan, folders.curated)
+        if not keep.all():
+            part = ImageSet(part.images[keep], part.manifest[keep].reset_index(drop=True))
+        sets.append(part)
+    return _joined(sets, data.gans)
 
 
 def refuse_held_out(data: DetectorData, params: Params) -> None:

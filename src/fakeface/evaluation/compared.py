@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 from lightning_fabric import Fabric
 
 from fakeface.baselines.base import Fit
 from fakeface.baselines.registry import BASELINES
+from fakeface.data.folders import Folders
 from fakeface.detector.dataset import DetectorData
 from fakeface.detector.train_cn import THRESHOLD_KEY
 from fakeface.evaluation.fold_scores import FoldScores
@@ -57,7 +56,7 @@ COMPARED: dict[str, Method] = {
 }
 
 
-def score_compared(params: Params, fold: Fold, real_dir: Path, fake_dir: Path, fabric: Fabric) -> FoldScores:
+def score_compared(params: Params, fold: Fold, folders: Folders, fabric: Fabric) -> FoldScores:
     """What ours is compared with on the same fold, once a seed of ``leave_one_out.baseline_seeds``."""
     seeds = range(params.seed, params.seed + params.leave_one_out.baseline_seeds)
-    return score_fold(params, fold, COMPARED, seeds, real_dir, fake_dir, fabric)
+    return score_fold(params, fold, COMPARED, seeds, folders, fabric)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 from lightning_fabric import Fabric
 
+from fakeface.data.folders import Folders
 from fakeface.data.splits import Split
-from fakeface.detector.dataset import load_split
+from fakeface.detector.dataset import load_split, load_training
 from fakeface.evaluation.fold_metrics import DETECTOR
 from fakeface.evaluation.fold_scores import FoldScores, Run
 from fakeface.evaluation.folds import Fold, fold_params
@@ -23,8 +23,7 @@ def score_fold(
     fold: Fold,
     methods: Mapping[str, Method],
     seeds: Sequence[int],
-    real_dir: Path,
-    fake_dir: Path,
+    folders: Folders,
     fabric: Fabric,
     split: Split = "test",
 ) -> FoldScores:
@@ -37,17 +36,17 @@ def score_fold(
         fold: which GANs train and which are tested.
         methods: by the name that they have in the results.
         seeds: of the trainings.
-        real_dir, fake_dir: as in :func:`fakeface.detector.dataset.load_split`.
+        folders: as in :func:`fakeface.detector.dataset.load_training`.
         fabric: device and precision.
         split: whose images are scored, test or validation.
     """
     settings = params.leave_one_out
     # Photographs are scarce and choose the threshold: all of them validate.
     val_fakes = None if settings.train_images is None else max(1, settings.train_images // 4)
-    train = load_split(real_dir, fake_dir, fold.train_gans, "train")
+    train = load_training(folders, fold.train_gans)
     train = train.thinned(settings.train_images, settings.train_images)
-    val = load_split(real_dir, fake_dir, fold.train_gans, "val").thinned(None, val_fakes)
-    test = load_split(real_dir, fake_dir, fold.test_gans, split)
+    val = load_split(folders.real, folders.fake, fold.train_gans, "val").thinned(None, val_fakes)
+    test = load_split(folders.real, folders.fake, fold.test_gans, split)
     test = test.thinned(settings.test_images, settings.test_images)
     keys = [(name, seed) for name in methods for seed in seeds]
     trained = [methods[name](fold_params(params, fold, seed), train, val, fabric) for name, seed in keys]
@@ -63,14 +62,14 @@ def score_fold(
     return FoldScores(test.manifest["name"].to_numpy(str), gans, runs)
 
 
-def score_detector(params: Params, fold: Fold, real_dir: Path, fake_dir: Path, fabric: Fabric) -> FoldScores:
+def score_detector(params: Params, fold: Fold, folders: Folders, fabric: Fabric) -> FoldScores:
     """Our detector on a fold, once a seed of ``leave_one_out.seeds``."""
     seeds = range(params.seed, params.seed + params.leave_one_out.seeds)
-    return score_fold(params, fold, {DETECTOR: train_detector}, seeds, real_dir, fake_dir, fabric)
+    return score_fold(params, fold, {DETECTOR: train_detector}, seeds, folders, fabric)
 
 
 def score_nested(
-    params: Params, folds: Sequence[Fold], real_dir: Path, fake_dir: Path, fabric: Fabric
+    params: Params, folds: Sequence[Fold], folders: Folders, fabric: Fabric
 ) -> dict[str, FoldScores]:
     """Folds among the GANs that may be seen, scored on the validation split.
 
@@ -78,8 +77,6 @@ def score_nested(
     those that choose checkpoint and threshold, which flatters every setting alike.
     """
     return {
-        fold.name: score_fold(
-            params, fold, {DETECTOR: train_detector}, [params.seed], real_dir, fake_dir, fabric, "val"
-        )
+        fold.name: score_fold(params, fold, {DETECTOR: train_detector}, [params.seed], folders, fabric, "val")
         for fold in folds
     }

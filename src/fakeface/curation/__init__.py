@@ -1,0 +1,1 @@
+"""Which of a GAN's training fakes are worth learning from."""
