@@ -17,7 +17,6 @@ from fakeface.errors import FakefaceError
 from fakeface.evaluation.fold_tables import folds_table
 from fakeface.evaluation.markdown import markdown_table, number
 from fakeface.evaluation.tables import results_tables
-from fakeface.loss_study import study_table
 from fakeface.params import PROTOCOLS
 from fakeface.report.charts import (
     confusion_chart,
@@ -26,6 +25,8 @@ from fakeface.report.charts import (
     reliability_chart,
     svg,
 )
+from fakeface.studies.definitions import CURATION, LOSSES
+from fakeface.studies.tables import curation_table, losses_table
 
 _MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
 
@@ -128,8 +129,10 @@ def sections(run: Run) -> Iterator[Section]:
     yield _left_out(run)
     yield _main_run(run)
     yield _fakes(run, manifest)
-    if (run.root / "results" / "loss_study.json").is_file():
+    if (run.root / LOSSES.results).is_file():
         yield _losses(run)
+    if (run.root / CURATION.results).is_file():
+        yield _curation(run)
     yield _robustness(run)
     yield _probabilities(run)
     yield _features(run)
@@ -217,8 +220,18 @@ def _losses(run: Run) -> Section:
         "Each row is one experiment: a change of the settings, judged by GANs of the validation split that "
         "were left out. Differences within those of the rows `seed-…` mean nothing."
     )
-    table = html(study_table(run.root / "results" / "loss_study.json"))
+    table = html(losses_table(run.root / LOSSES.results))
     return Section("losses", "Margins, losses and networks", html(text), [table])
+
+
+def _curation(run: Run) -> Section:
+    text = (
+        "Does it help to learn from fewer but better fakes? `random` keeps as many as `realism` and "
+        "`hardest` do; a gain over it is what the choice itself is worth. An interval that holds 0 shows no "
+        "gain. Quality is that of the training fakes, mean over the GANs learnt from."
+    )
+    table = html(curation_table(run.root / CURATION.results))
+    return Section("curation", "Curated fakes", html(text), [table])
 
 
 def _robustness(run: Run) -> Section:

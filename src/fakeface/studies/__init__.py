@@ -1,0 +1,1 @@
+"""Settings compared as DVC experiments, by unseen GANs of the validation split."""
