@@ -10,15 +10,18 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import documented
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
 from browser import browser, open_page
+from bundles import celeba_photographs
 from PIL import Image
 
 ROOT = Path(__file__).parents[1]
@@ -293,3 +296,44 @@ def test_a_new_unseen_gan_retrains_nothing(project: Project) -> None:
     assert "evaluate" in ran
     assert not {"train_cffn", "train_cn", "prepare", "generate@dcgan"} & ran, output
     assert "lsgan" in project.metrics("evaluation.json")["laundered"]["per_gan"]
+
+
+def shell(project: Project, script: str, expect: int = 0) -> str:
+    return project.run("bash", "-ec", script, expect=expect)
+
+
+def test_every_command_of_the_documentation_runs(project: Project) -> None:
+    """In the order of a reader who tries them all; see tests/documented.py."""
+    for name, number in (("picture.jpg", 1), ("my_picture.jpg", 2), ("folder_of_pictures/one.jpg", 4)):
+        (project.folder / name).parent.mkdir(exist_ok=True)
+        (project.folder / name).write_bytes(celeba_photographs([number])[0])
+    for command in documented.IN_A_SMALL_CLONE:
+        shell(project, command)
+        if command == "dvc queue start":
+            for _ in range(240):
+                if "Success" in project.run("dvc", "queue", "status"):
+                    break
+                time.sleep(1)
+            else:
+                raise AssertionError(project.run("dvc", "queue", "status"))
+            project.run("dvc", "queue", "stop", "--kill")
+    assert "study-losses" not in project.run("dvc", "queue", "status")
+    for command, addition in documented.SHORTENED.items():
+        shell(project, f"{command} {addition}")
+    assert "study-losses-margin-1.0" in project.run("dvc", "queue", "status")
+    for command, message in documented.NOTHING_YET.items():
+        assert message in shell(project, command, expect=1)
+
+
+def test_profiles_name_stages_that_exist(project: Project) -> None:
+    for command, then in documented.PROFILES.items():
+        script = f"{command} && {then}".replace("dvc repro", "dvc repro --dry evaluate")
+        assert "train_cffn" in shell(project, script)
+
+
+def test_a_generator_is_trained_as_the_documentation_says(project: Project) -> None:
+    copy, prepare, train = documented.ZOO
+    own = "sed -i 's|root: .*|root: ../photographs|; s|splits: .*|splits: {val: 0.3, test: 0.3}|' params.yaml"
+    shell(project, f"{copy}\n{own}\n{prepare}\n{train} --minutes 0.05")
+    assert list((project.folder / ".checkpoints").rglob("*"))
+    shutil.rmtree(project.folder / "myzoo")

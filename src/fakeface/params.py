@@ -70,7 +70,7 @@ class DataParams(_Section):
 
 
 class LatentParams(_Section):
-    """What a generator of unknown make is fed: (B, *shape), standard normal or uniform in [-1, 1)."""
+    """What a generator of unknown make is fed: ``(B, *shape)``, standard normal or uniform in [-1, 1)."""
 
     distribution: Literal["normal", "uniform"] = "normal"
     shape: Annotated[tuple[PositiveInt, ...], Field(min_length=1)]

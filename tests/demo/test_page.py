@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from browser import browser
 from conftest import encode, random_picture
 from PIL import Image
@@ -138,3 +142,23 @@ def test_a_port_in_use_is_an_error(
     port = served.rstrip("/").rsplit(":", 1)[1]
     assert main(["demo", "--detector", str(detector_folder), "--port", port]) == 2
     assert f"error: cannot listen on 127.0.0.1:{port}" in capsys.readouterr().err
+
+
+def test_the_command_serves_until_it_is_interrupted(detector_folder: Path, tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "fakeface.cli",
+        "demo",
+        "--detector",
+        str(detector_folder),
+        "--port",
+        "0",
+    ]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=tmp_path) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        url = line.split()[4]
+        assert requests.get(url, timeout=10).status_code == 200
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=30) == 0

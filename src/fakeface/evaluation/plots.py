@@ -253,7 +253,7 @@ def write_embedding(
 def thin(x: np.ndarray, y: np.ndarray, n_points: int = CURVE_POINTS) -> tuple[np.ndarray, np.ndarray]:
     """At most ``n_points`` of a curve's own points, evenly spread along it, both ends among them.
 
-    Spread by the distance walked along the curve, |dx| + |dy|, so steep and flat parts keep their shape
+    Spread by the distance walked along the curve, ``|dx| + |dy|``, so steep and flat parts keep their shape
     alike: no point left out is further along the curve from one kept than its length / (n_points - 1).
 
     Args:

@@ -5,6 +5,7 @@
     python -m fakeface.evaluation.tables folds --metrics metrics
     python -m fakeface.evaluation.tables cards models/gans
     python -m fakeface.evaluation.tables memorisation zoo/metrics/memorisation
+    python -m fakeface.evaluation.tables study losses results
     python -m fakeface.evaluation.tables readme README.md --check
 
 A README holds a table between two lines; the first carries the command, with paths relative to the README:
@@ -26,6 +27,8 @@ from fakeface.atomic import write_text
 from fakeface.evaluation.fold_tables import folds_table
 from fakeface.evaluation.generator_tables import cards_table, memorisation_table
 from fakeface.evaluation.markdown import MISSING, TableError, get, markdown_table, number, read_json
+from fakeface.studies.definitions import STUDIES
+from fakeface.studies.tables import TABLES as STUDY_TABLES
 
 PROTOCOLS = ("laundered", "mild", "clean")
 BEGIN, END = "<!-- table:", "<!-- end table -->"
@@ -204,6 +207,8 @@ def _make(arguments: argparse.Namespace, folder: Path) -> str:
         return cards_table(folder / arguments.folder)
     if arguments.command == "memorisation":
         return memorisation_table(folder / arguments.folder)
+    if arguments.command == "study":
+        return STUDY_TABLES[arguments.name](folder / arguments.folder / STUDIES[arguments.name].results.name)
     return compare_table(
         folder / arguments.first, folder / arguments.second, arguments.names, arguments.protocol
     )
@@ -237,6 +242,9 @@ def _parser() -> argparse.ArgumentParser:
     cards.add_argument("folder", type=Path, metavar="DIR")
     memorisation = commands.add_parser("memorisation", help="distances to the nearest training photograph")
     memorisation.add_argument("folder", type=Path, metavar="DIR")
+    study = commands.add_parser("study", help="experiments of python -m fakeface.studies")
+    study.add_argument("name", choices=list(STUDIES))
+    study.add_argument("folder", type=Path, metavar="DIR")
     readme = commands.add_parser("readme", help="rewrite the tables of a Markdown file")
     readme.add_argument("path", type=Path, metavar="README")
     readme.add_argument(

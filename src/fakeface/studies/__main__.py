@@ -1,11 +1,12 @@
-"""Margins, losses, networks and curated fakes compared as DVC experiments, by GANs of the validation split.
+"""Margins, losses, networks and curated fakes compared as DVC experiments.
 
-    python -m fakeface.studies queue losses       # then dvc queue start; takes -S KEY=VALUE, for all
-    python -m fakeface.studies collect losses     # writes results/study_losses.json
-    python -m fakeface.studies table losses       # prints it as Markdown
+    python -m fakeface.studies queue losses      # takes -S KEY=VALUE; then dvc queue start
+    python -m fakeface.studies collect losses    # writes results/study_losses.json
+    python -m fakeface.studies table losses      # prints it as Markdown
 
-and the same with `curation`. Every experiment runs the stage `nested_validation` with some params changed: no
-held-out GAN and no test image plays a part, so the best setting may be chosen by these tables.
+and the same with `curation`. Every experiment runs the stage `nested_validation` with
+some params changed: no held-out GAN and no test image plays a part, so the best setting
+may be chosen by these tables.
 """
 
 from __future__ import annotations

@@ -51,7 +51,8 @@ def log_spectrum(residual: np.ndarray) -> np.ndarray:
         residual: float (S, S, 3).
 
     Returns:
-        float64 (S, S): log10 of the root of the mean |F|^2 over the channels, F orthonormal, in grey levels.
+        float64 (S, S): log10 of the root of the mean ``|F|^2`` over the channels, F orthonormal, in grey
+        levels.
     """
     power = np.mean(np.abs(np.fft.fft2(residual, axes=(0, 1), norm="ortho")) ** 2, axis=2)
     return np.fft.fftshift(0.5 * np.log10(power + FLOOR**2))

@@ -43,7 +43,7 @@ def read_network(name: str, path: Path, shape: tuple[int, ...]) -> nn.Module:
 
     Raises:
         MissingExtraError: if ONNX Runtime is not installed.
-        WeightsError: if it is no ONNX file, or its inputs are not one float32 tensor (B, *shape).
+        WeightsError: if it is no ONNX file, or its inputs are not one float32 tensor ``(B, *shape)``.
     """
     try:
         import onnxruntime

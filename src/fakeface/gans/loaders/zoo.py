@@ -1,4 +1,4 @@
-"""Generators of this project's own zoo: models/gans/*.safetensors, trained by zoo/dvc.yaml."""
+"""Generators of this project's own zoo: ``models/gans/*.safetensors``, trained by zoo/dvc.yaml."""
 
 from __future__ import annotations
 

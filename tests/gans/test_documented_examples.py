@@ -1,4 +1,4 @@
-"""The README's worked examples of a generator of one's own, run as they stand."""
+"""The documentation's worked examples of a generator of one's own, run as they stand."""
 
 from __future__ import annotations
 
@@ -17,9 +17,8 @@ from fakeface.gans.architectures import build_generator
 from fakeface.gans.generate import generate
 from fakeface.params import GanParams, Params
 
-README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-SECTION = README.split("## Add your own generator")[1].split("\n## ")[0]
-BLOCKS = re.findall(r"```(python|yaml)\n(.*?)```", SECTION, re.DOTALL)
+PAGE = (REPOSITORY / "docs" / "how-to" / "add-a-gan.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```(python|yaml)\n(.*?)```", PAGE, re.DOTALL)
 ENTRIES = {
     name: fields for kind, text in BLOCKS if kind == "yaml" for name, fields in yaml.safe_load(text).items()
 }

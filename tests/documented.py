@@ -1,0 +1,91 @@
+"""Every command that README and docs show, and what runs it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def shell_commands(page: Path) -> list[str]:
+    """Lines of its ```sh blocks, without comments."""
+    blocks = re.findall(r"```sh\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    lines = [re.sub(r"\s+#.*", "", line).strip() for block in blocks for line in block.splitlines()]
+    return [line for line in lines if line]
+
+
+# Run by tests/test_pipeline.py in a small clone, in this order, with pictures of the names that they use.
+IN_A_SMALL_CLONE = [
+    "dvc repro",
+    "dvc repro evaluate",
+    "dvc metrics show metrics/evaluation.json",
+    "dvc metrics show metrics/curation.json",
+    "python -m fakeface.evaluation.tables results",
+    "python -m fakeface.evaluation.tables readme README.md",
+    "dvc plots show",
+    "dvc repro bundle",
+    "dvc repro report",
+    "fakeface predict picture.jpg folder_of_pictures",
+    "fakeface predict --json picture.jpg",
+    "fakeface predict --json my_picture.jpg",
+    "fakeface predict --explain heatmaps picture.jpg",
+    "fakeface predict --explain heatmaps my_picture.jpg",
+    "fakeface export --out detector.onnx",
+    "python -m fakeface.regression --base main",
+    "dvc exp run -S margin=0.7 evaluate",
+    "dvc metrics diff",
+    "dvc metrics diff --all metrics/evaluation.json",
+    "dvc params diff",
+    "dvc exp run -S curation.method=realism -S curation.keep=0.5 evaluate",
+    "dvc exp run -S cffn.variant=paper -S margin=0.5 -S cffn.crop=null -S cffn.pseudo_fakes=0 -S cffn.harmed=0 "
+    "-S cn.reference=none -S cffn.epochs=12 evaluate",
+    "dvc exp run --queue -S margin=0.25,0.5,1.0,2.0 evaluate",
+    "dvc queue start",
+    "dvc queue status",
+    "dvc exp show --only-changed",
+]
+# Run there, too, with an addition that makes it short.
+SHORTENED = {
+    "python -m fakeface.studies queue losses": "margin-1.0",
+    "python -m fakeface.studies queue curation": "random-seed-0",
+    "dvc exp run -n initial -S 'held_out=[lsgan,wgan_gp,pggan,sngan,stylegan2,digiface_dcgan]' evaluate": "--dry",
+    "dvc exp run -S device=cuda -S precision=bf16 evaluate": "--dry",
+}
+# Run there, too, where nothing is to be had yet; what it says then.
+NOTHING_YET = {
+    "python -m fakeface.studies collect losses": "no finished experiment is called study-losses-",
+    "python -m fakeface.studies collect curation": "no finished experiment is called study-curation-",
+}
+# Run in this repository itself.
+IN_THE_REPOSITORY = [
+    "python -m fakeface.studies table losses",
+    "python -m fakeface.studies table curation",
+]
+# A profile takes the place of the small params; what would run is listed, nothing runs.
+PROFILES = {
+    "cp profiles/celeba.yaml params.yaml": "dvc repro",
+    "cp profiles/celeba.yaml params.yaml && dvc repro": "true",
+    "cp profiles/celeba-10k.yaml params.yaml": "dvc repro",
+}
+# One shell runs them all, on the small clone's photographs and for a few seconds.
+ZOO = [
+    "cp -r zoo myzoo && cd myzoo",
+    "python ../pipeline/zoo_prepare.py",
+    "cd .. && python pipeline/train_gan.py --gan dcgan --params myzoo/params.yaml --images myzoo/data/real/train "
+    "--out trained",
+]
+# Run elsewhere: the file that does it, and the words in it that show it.
+ELSEWHERE = {
+    "python3 -m venv .venv && . .venv/bin/activate && pip install -c requirements.lock -e . && dvc repro evaluate": (
+        ".ci/run",
+        "dvc repro evaluate",
+    ),
+    "python3 -m venv .venv && . .venv/bin/activate && pip install -c requirements.lock -e '.[dev]' && pytest": (
+        ".ci/run",
+        "-m pip install --quiet -c requirements.lock -e '.[dev]'",
+    ),
+    "pip install -e '.[demo]'": ("pyproject.toml", "fakeface[demo,diffusers,docs]"),
+    "fakeface demo": ("tests/demo/test_page.py", "fakeface.cli"),
+}
