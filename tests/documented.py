@@ -28,6 +28,7 @@ IN_A_SMALL_CLONE = [
     "dvc repro bundle",
     "dvc repro report",
     "fakeface predict picture.jpg folder_of_pictures",
+    "fakeface predict my_picture.jpg",
     "fakeface predict --json picture.jpg",
     "fakeface predict --json my_picture.jpg",
     "fakeface predict --explain heatmaps picture.jpg",
@@ -57,12 +58,9 @@ SHORTENED = {
 NOTHING_YET = {
     "python -m fakeface.studies collect losses": "no finished experiment is called study-losses-",
     "python -m fakeface.studies collect curation": "no finished experiment is called study-curation-",
+    "python -m fakeface.studies table losses": "study_losses.json: no such metrics file",
+    "python -m fakeface.studies table curation": "study_curation.json: no such metrics file",
 }
-# Run in this repository itself.
-IN_THE_REPOSITORY = [
-    "python -m fakeface.studies table losses",
-    "python -m fakeface.studies table curation",
-]
 # A profile takes the place of the small params; what would run is listed, nothing runs.
 PROFILES = {
     "cp profiles/celeba.yaml params.yaml": "dvc repro",
