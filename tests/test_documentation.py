@@ -1,4 +1,4 @@
-"""Every command of README and docs is run by a test, links lead somewhere, the site builds without a warning."""
+"""Commands of README and docs are run by tests, links lead somewhere, the site builds without a warning."""
 
 from __future__ import annotations
 
