@@ -243,7 +243,7 @@ class CnParams(_Section):
     """The classification network on frozen CFFN features, its calibration and thresholds.
 
     Attributes:
-        reference: what a picture's margin is compared with: ``compression``, the mean of validation
+        reference: what a picture's margin is compared with: ``detail``, the mean of validation
             photographs that were compressed as much (:mod:`fakeface.detector.reference`), or ``none``.
         calibration: what is fitted on validation logits, so that scores are probabilities.
         target_fpr: share of validation photographs above the threshold, under each of the training's
@@ -256,7 +256,7 @@ class CnParams(_Section):
     batch_size: Annotated[int, Field(ge=2)]
     lr: PositiveFloat
     views: PositiveInt
-    reference: Literal["none", "compression"] = "compression"
+    reference: Literal["none", "detail"] = "detail"
     calibration: Literal["none", "temperature", "platt"]
     target_fpr: Probability
     target_fnr: Probability

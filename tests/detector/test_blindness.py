@@ -73,7 +73,7 @@ def test_another_test_set_or_manifest_trains_the_same_detector(
     change: Callable[[Path], None],
 ) -> None:
     """Byte for byte: the weights, the threshold, and for test labels even the list of training images."""
-    stages = ("collect", "train_cffn", "train_cn")
+    stages = ("curate", "collect", "train_cffn", "train_cn")
     one, other = (project(tmp_path / name, image_sets) for name in ("one", "other"))
     change(other / "data")
     for folder in (one, other):
@@ -92,7 +92,7 @@ def test_another_training_image_trains_another_detector(
     folder = other / "data" / "real" / "train"
     write_set(folder, 255 - ImageSet.read(folder).images, "folder", "train")
     for folder in (one, other):
-        run_stages(folder, tiny_params, monkeypatch, "collect", "train_cffn", "train_cn")
+        run_stages(folder, tiny_params, monkeypatch, "curate", "collect", "train_cffn", "train_cn")
     for name in TRAINED:
         assert (one / name).read_bytes() != (other / name).read_bytes(), name
 

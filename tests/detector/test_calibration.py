@@ -17,6 +17,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from detector.conftest import ROOT
+from fakeface.data.perturbations import perturb
 from fakeface.detector.calibration import (
     UNCALIBRATED,
     Calibration,
@@ -27,6 +28,7 @@ from fakeface.detector.calibration import (
 from fakeface.detector.cffn import CFFN
 from fakeface.detector.cn_weights import load_cn
 from fakeface.detector.dataset import load_split
+from fakeface.detector.reference import missing_detail
 from fakeface.detector.scoring import Detector
 from fakeface.detector.train_cn import THRESHOLD_KEY, VAL_KEY, train_cn
 from fakeface.detector.weights import save_cffn
@@ -214,8 +216,7 @@ def test_labels_of_the_test_split_move_neither_calibration_nor_thresholds(
     results = {}
     for name in ("whole", "swapped", "without", "validation"):
         folder = tmp_path / name
-        for source, part in zip(image_sets, ("real", "fake"), strict=True):
-            shutil.copytree(source, folder / "data" / part)
+        shutil.copytree(image_sets[0].parent, folder / "data")
         real = folder / "data/real"
         fakes = [folder / "data/fake" / gan for gan in tiny_params.training_gans]
         if name == "swapped":
@@ -239,7 +240,7 @@ def test_the_stored_thresholds_keep_their_promises_on_validation_scores(
 ) -> None:
     fabric = make_fabric(tiny_params)
     # With neither, the loss after the decision is that of the training.
-    reference = "none" if method == "none" else "compression"
+    reference = "none" if method == "none" else "detail"
     targets = {"target_fpr": 0.2, "target_fnr": 0.1}
     cn = tiny_params.cn.model_copy(update={"calibration": method, "reference": reference, **targets})
     params = tiny_params.model_copy(update={"cn": cn})
@@ -288,9 +289,7 @@ def test_the_stored_thresholds_keep_their_promises_on_validation_scores(
 def test_a_stored_detector_scores_as_the_trained_one(
     image_sets: tuple[Path, Path], tiny_params: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for source, part in zip(image_sets, ("real", "fake"), strict=True):
-        (tmp_path / "data").mkdir(exist_ok=True)
-        (tmp_path / "data" / part).symlink_to(source)
+    (tmp_path / "data").symlink_to(image_sets[0].parent)
     torch.manual_seed(0)
     save_cffn(tmp_path / "models/cffn.safetensors", CFFN(tiny_params.cffn.feature_levels), 64)
     train_in(tmp_path, tiny_params, monkeypatch)
@@ -299,3 +298,15 @@ def test_a_stored_detector_scores_as_the_trained_one(
     assert stored.calibration.numbers() == metrics["calibration"]
     assert stored.threshold == metrics["threshold"]
     assert stored.lower_threshold == metrics["lower_threshold"]
+
+
+def test_noisy_photographs_are_within_the_reference(
+    image_sets: tuple[Path, Path], tiny_params: Params
+) -> None:
+    torch.manual_seed(0)
+    cffn = CFFN(tiny_params.cffn.feature_levels).eval()
+    train, val = (load_split(*image_sets, tiny_params.training_gans, split) for split in ("train", "val"))
+    reference = train_cn(tiny_params, cffn, train, val, make_fabric(tiny_params)).reference
+    photographs = val.images(np.flatnonzero(val.groups == 0))
+    noisy = perturb(photographs, "noise", 4, np.arange(len(photographs))[:, None])
+    assert reference.lowest < np.median(missing_detail(noisy)) < missing_detail(photographs).min()

@@ -1,4 +1,4 @@
-"""The reference is what compression alone does to the mean margin of photographs."""
+"""The reference is what the loss of fine detail alone does to the mean margin of photographs."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy.fft import dct
 
+from fakeface.data.perturbations import perturb
 from fakeface.detector.reference import (
     NO_REFERENCE,
     PhotographReference,
     PhotographReferenceError,
-    compression_traces,
     fit_reference,
+    missing_detail,
 )
 
 
@@ -34,9 +35,9 @@ def jpeg(images: np.ndarray, quality: int) -> np.ndarray:
     return np.stack(result)
 
 
-def test_traces_are_those_of_the_definition() -> None:
+def test_missing_detail_is_that_of_the_definition() -> None:
     images = pictures(2)
-    for image, trace in zip(images, compression_traces(images), strict=True):
+    for image, trace in zip(images, missing_detail(images), strict=True):
         luma = image @ np.array([0.299, 0.587, 0.114])
         shares = []
         for top in range(0, 64, 8):
@@ -49,18 +50,25 @@ def test_traces_are_those_of_the_definition() -> None:
 
 def test_more_compression_leaves_more_traces() -> None:
     images = pictures(8)
-    means = [compression_traces(images).mean()]
-    means += [compression_traces(jpeg(images, quality)).mean() for quality in (95, 85, 60)]
+    means = [missing_detail(images).mean()]
+    means += [missing_detail(jpeg(images, quality)).mean() for quality in (95, 85, 60)]
     assert means == sorted(means)
     assert means[-1] > means[0] + 1
 
 
 def test_traces_do_not_depend_on_the_other_images_or_on_black_and_white() -> None:
     images = pictures(5)
-    np.testing.assert_allclose(compression_traces(images)[3], compression_traces(images[3:4])[0])
+    np.testing.assert_allclose(missing_detail(images)[3], missing_detail(images[3:4])[0])
     flat = np.full((1, 64, 64, 3), 77, dtype=np.uint8)
-    assert compression_traces(flat)[0] == pytest.approx(np.log(1.01))
-    assert compression_traces(images[:0]).shape == (0,)
+    assert missing_detail(flat)[0] == pytest.approx(np.log(1.01))
+    assert missing_detail(images[:0]).shape == (0,)
+
+
+def test_noise_is_detail_and_blur_takes_it() -> None:
+    images = pictures(10)
+    noisy = perturb(images, "noise", 8, np.arange(10)[:, None])
+    blurred = perturb(images, "blur", 1.0, np.arange(10)[:, None])
+    assert missing_detail(noisy).max() < missing_detail(images).mean() < missing_detail(blurred).min()
 
 
 @given(st.tuples(*[st.floats(-5, 5)] * 3), st.integers(0, 2**32 - 1))

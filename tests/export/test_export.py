@@ -17,11 +17,11 @@ from lightning_fabric import Fabric
 from fakeface.cli import main
 from fakeface.detector.calibration import Calibration
 from fakeface.detector.cn import ClassificationNetwork
-from fakeface.detector.reference import PhotographReference, compression_traces
+from fakeface.detector.reference import PhotographReference, missing_detail
 from fakeface.detector.scoring import Detector
 from fakeface.detector.variants import build_cffn
 from fakeface.export.check import check_export
-from fakeface.export.network import CompressionTraces
+from fakeface.export.network import MissingDetail
 from fakeface.export.write import ExportError, write_onnx
 
 
@@ -53,7 +53,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_traces_in_the_graph_are_those_of_the_detector() -> None:
     images = np.concatenate([noise(2), np.full((1, 64, 64, 3), 128, dtype=np.uint8), smooth(3)])
     tensor = torch.from_numpy(images).permute(0, 3, 1, 2).float()
-    np.testing.assert_allclose(CompressionTraces()(tensor).numpy(), compression_traces(images), atol=2e-3)
+    np.testing.assert_allclose(MissingDetail()(tensor).numpy(), missing_detail(images), atol=2e-3)
 
 
 def smooth(count: int) -> np.ndarray:

@@ -1,12 +1,12 @@
-"""What compression alone does to the margin of a photograph: taken off, one threshold serves all pictures.
+"""What the loss of fine detail does to the margin of a photograph: taken off, one threshold serves all.
 
 Compression moves photographs and fakes towards each other. A threshold that few compressed photographs exceed
 is therefore far above uncompressed ones, and lets uncompressed fakes pass that are like no photograph of
-their kind. So each picture is compared with photographs of its own kind: from its margin is taken how far
-validation photographs with such traces of compression lie, on average, above all of them. Fakes have no part
-in it.
+their kind; noise, which is fine detail, moves photographs towards fakes. So each picture is compared with
+photographs of its own kind: from its margin is taken how far validation photographs that miss as much fine
+detail lie, on average, above all of them. Fakes have no part in it.
 
-The trace is the share of fine detail that is missing, block of 8x8 pixels by block, as JPEG's quantisation
+Its measure is the share of fine detail that is missing, block of 8x8 pixels by block, as JPEG's quantisation
 leaves it: the mean over all blocks' coefficients of the cosine transform with both frequencies from 4 to 7 of
 exp(-(c / 0.3)^2), which is 1 for a coefficient c of nothing and 0 for a visible one.
 """
@@ -35,7 +35,7 @@ class PhotographReferenceError(FakefaceError, ValueError):
     """A stored reference is none."""
 
 
-def compression_traces(images: np.ndarray) -> np.ndarray:
+def missing_detail(images: np.ndarray) -> np.ndarray:
     """Logarithm of the share of missing fine detail, float64 (N,), of uint8 images (N, H, W, 3).
 
     Sides must be multiples of 8.
@@ -49,11 +49,11 @@ def compression_traces(images: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class PhotographReference:
-    """A parabola: the mean margin of photographs by their traces of compression, less that of all.
+    """A parabola: the mean margin of photographs by the detail that they miss, less that of all.
 
     Attributes:
         coefficients: of 1, t and t^2.
-        lowest, highest: traces of the photographs that it was fitted on; beyond, the nearer end counts.
+        lowest, highest: measures of the photographs that it was fitted on; beyond, the nearer end counts.
     """
 
     coefficients: tuple[float, float, float] = (0.0, 0.0, 0.0)
@@ -68,9 +68,9 @@ class PhotographReference:
                 f"three coefficients and a range of finite numbers expected, got {self}"
             )
 
-    def margins(self, traces: np.ndarray) -> np.ndarray:
-        """What to take off margins of pictures with these traces, float64 (N,)."""
-        t = np.clip(np.asarray(traces, dtype=np.float64), self.lowest, self.highest)
+    def margins(self, missing: np.ndarray) -> np.ndarray:
+        """What to take off margins of pictures that miss so much, float64 (N,)."""
+        t = np.clip(np.asarray(missing, dtype=np.float64), self.lowest, self.highest)
         constant, linear, square = self.coefficients
         return constant + linear * t + square * t * t
 
@@ -82,18 +82,18 @@ class PhotographReference:
 NO_REFERENCE = PhotographReference()
 
 
-def fit_reference(margins: np.ndarray, traces: np.ndarray) -> PhotographReference:
-    """Least squares over validation photographs, each under every chain of training.
+def fit_reference(margins: np.ndarray, missing: np.ndarray) -> PhotographReference:
+    """Least squares over validation photographs, each under every chain of training and harmed in some ways.
 
     Args:
         margins: float (N,) of the CN.
-        traces: float (N,), see :func:`compression_traces`.
+        missing: float (N,), see :func:`missing_detail`.
     """
-    margins, traces = (np.asarray(values, dtype=np.float64) for values in (margins, traces))
-    design = np.stack([np.ones_like(traces), traces, traces**2], axis=1)
-    # A little ridge, for photographs that all have the same trace.
+    margins, missing = (np.asarray(values, dtype=np.float64) for values in (margins, missing))
+    design = np.stack([np.ones_like(missing), missing, missing**2], axis=1)
+    # A little ridge, for photographs that all miss the same.
     normal = design.T @ design + _RIDGE * np.eye(3)
     constant, linear, square = np.linalg.solve(normal, design.T @ (margins - margins.mean()))
     return PhotographReference(
-        (float(constant), float(linear), float(square)), float(traces.min()), float(traces.max())
+        (float(constant), float(linear), float(square)), float(missing.min()), float(missing.max())
     )

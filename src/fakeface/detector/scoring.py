@@ -13,7 +13,7 @@ from fakeface.detector.cn import ClassificationNetwork
 from fakeface.detector.cn_weights import load_cn
 from fakeface.detector.dataset import to_input
 from fakeface.detector.features import FeatureNetwork
-from fakeface.detector.reference import NO_REFERENCE, PhotographReference, compression_traces
+from fakeface.detector.reference import NO_REFERENCE, PhotographReference, missing_detail
 from fakeface.detector.weights import load_cffn
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class Detector:
             with self.fabric.autocast():
                 maps = self.cffn.level_maps(x)
                 logits = self.cn(FeatureNetwork.joint_map(maps))
-            margins = margins_of(logits) - self.reference.margins(compression_traces(part))
+            margins = margins_of(logits) - self.reference.margins(missing_detail(part))
             scores.append(self.calibration.scores(margins))
             embeddings.append(self.cffn.embed_maps(maps).float().cpu().numpy())
         if not scores:

@@ -28,8 +28,8 @@ from fakeface.detector.features import FeatureNetwork
 from fakeface.detector.reference import (
     NO_REFERENCE,
     PhotographReference,
-    compression_traces,
     fit_reference,
+    missing_detail,
 )
 from fakeface.errors import NonFiniteLossError
 from fakeface.evaluation.scores import choose_lower_threshold, choose_threshold, score_block
@@ -37,7 +37,9 @@ from fakeface.params import Params, ProtocolParams
 
 EpochCallback = Callable[[int, dict[str, float]], None]
 # Keys that keep the random draws of different uses apart, and from those of the CFFN's training.
-TRAIN_KEY, VAL_KEY, THRESHOLD_KEY = 3, 4, 7
+TRAIN_KEY, VAL_KEY, THRESHOLD_KEY, HARMED_KEY = 3, 4, 7, 10
+# Of each validation photograph, for the reference: twice as many as views under the three chains.
+HARMED_VIEWS = 6
 FORWARD_BATCH = 500
 
 
@@ -63,10 +65,10 @@ class CnResult:
 
 
 class View(NamedTuple):
-    """Laundered images: joint maps float32 (N, feature_dim, s, s), traces of compression float64 (N,)."""
+    """Laundered images: joint maps float32 (N, feature_dim, s, s), the detail that they miss float64 (N,)."""
 
     maps: np.ndarray
-    traces: np.ndarray
+    missing: np.ndarray
 
 
 @torch.no_grad()
@@ -86,7 +88,7 @@ def joint_maps(
         Row ``v * N + i`` is view ``v`` of image ``i``.
     """
     count = len(data)
-    traces = np.empty(views * count)
+    missing = np.empty(views * count)
     features: np.ndarray | None = None
     bar = tqdm(total=views * count, unit="img", desc="features", disable=None)
     for view in range(views):
@@ -101,12 +103,12 @@ def joint_maps(
                 shape = (views * count, *part.shape[1:])
                 features = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
             features[view * count + start : view * count + start + len(rows)] = part
-            traces[view * count + start : view * count + start + len(rows)] = compression_traces(images)
+            missing[view * count + start : view * count + start + len(rows)] = missing_detail(images)
             bar.update(len(rows))
     bar.close()
     if features is None:
         raise ValueError("there are no images to compute features of")
-    return View(features, traces)
+    return View(features, missing)
 
 
 def _balanced_cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -145,7 +147,15 @@ def train_cn(
             joint_maps(cffn, photographs, [chain], fabric, [seed, THRESHOLD_KEY, number], 1, Path(folder))
             for number, chain in enumerate(chains)
         ]
-        return _fit(params, train, val, seen.maps, val_view, photograph_views, fabric, epoch_callback)
+        harmed_view = None
+        if params.cn.reference == "detail":
+            key = [seed, HARMED_KEY]
+            harmed_view = joint_maps(
+                cffn, photographs, [ProtocolParams()], fabric, key, HARMED_VIEWS, Path(folder), 1.0
+            )
+        return _fit(
+            params, train, val, seen.maps, val_view, photograph_views, harmed_view, fabric, epoch_callback
+        )
 
 
 def _fit(
@@ -155,6 +165,7 @@ def _fit(
     features: np.ndarray,
     val_view: View,
     photograph_views: Sequence[View],
+    harmed_view: View | None,
     fabric: Fabric,
     epoch_callback: EpochCallback | None,
 ) -> CnResult:
@@ -201,17 +212,20 @@ def _fit(
             epoch_callback(epoch + 1, history[-1])
     network.load_state_dict(best)
     photograph_margins = [margins_of(logits(view.maps)) for view in photograph_views]
-    photograph_traces = [view.traces for view in photograph_views]
+    photograph_missing = [view.missing for view in photograph_views]
     reference = NO_REFERENCE
-    if params.cn.reference == "compression":
-        reference = fit_reference(np.concatenate(photograph_margins), np.concatenate(photograph_traces))
+    if harmed_view is not None:
+        reference = fit_reference(
+            np.concatenate([*photograph_margins, margins_of(logits(harmed_view.maps))]),
+            np.concatenate([*photograph_missing, harmed_view.missing]),
+        )
     calibration, decision = _decide(
         params,
         val,
-        margins_of(logits(val_view.maps)) - reference.margins(val_view.traces),
+        margins_of(logits(val_view.maps)) - reference.margins(val_view.missing),
         [
-            margins - reference.margins(traces)
-            for margins, traces in zip(photograph_margins, photograph_traces, strict=True)
+            margins - reference.margins(missing)
+            for margins, missing in zip(photograph_margins, photograph_missing, strict=True)
         ],
     )
     losses = [row["val_loss"] for row in history]

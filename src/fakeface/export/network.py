@@ -21,8 +21,8 @@ def fine_filters() -> torch.Tensor:
     return torch.einsum("uy,vx->uvyx", waves, waves).reshape(-1, 1, BLOCK, BLOCK).float()
 
 
-class CompressionTraces(nn.Module):
-    """:func:`fakeface.detector.reference.compression_traces` in tensors."""
+class MissingDetail(nn.Module):
+    """:func:`fakeface.detector.reference.missing_detail` in tensors."""
 
     filters: torch.Tensor
     luma: torch.Tensor
@@ -56,7 +56,7 @@ class WholeDetector(nn.Module):
         reference: PhotographReference,
     ) -> None:
         super().__init__()
-        self.cffn, self.cn, self.traces = cffn.eval(), cn.eval(), CompressionTraces()
+        self.cffn, self.cn, self.traces = cffn.eval(), cn.eval(), MissingDetail()
         self.slope, self.bias = calibration.slope, calibration.bias
         self.reference = reference
 
