@@ -36,8 +36,7 @@ def run_stages(folder: Path, params: Params, monkeypatch: pytest.MonkeyPatch, *n
 
 def project(folder: Path, image_sets: tuple[Path, Path]) -> Path:
     """A folder with the image sets in ``data``."""
-    for source, name in zip(image_sets, ("real", "fake"), strict=True):
-        shutil.copytree(source, folder / "data" / name)
+    shutil.copytree(image_sets[0].parent, folder / "data")
     return folder
 
 
