@@ -9,6 +9,8 @@ from pathlib import Path
 
 import documented
 import pytest
+import yaml
+from conftest import make_params
 from documented import PAGES, ROOT, shell_commands
 
 LINK = re.compile(r"\]\(([^)#\s]+)(#[^)\s]*)?\)")
@@ -50,6 +52,12 @@ def headings(page: Path) -> set[str]:
     """Anchors as GitHub and MyST make them."""
     titles = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def test_the_params_of_the_how_to_are_valid() -> None:
+    (text,) = documented.blocks(ROOT / "docs" / "how-to" / "photographs.md", "yaml")
+    params = make_params(data=yaml.safe_load(text)["data"])
+    assert params.data.align
 
 
 @pytest.mark.slow

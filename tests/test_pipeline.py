@@ -317,6 +317,8 @@ def test_every_command_of_the_documentation_runs(project: Project) -> None:
             else:
                 raise AssertionError(project.run("dvc", "queue", "status"))
             project.run("dvc", "queue", "stop", "--kill")
+    (snippet,) = documented.blocks(ROOT / "docs" / "faq.md", "python")
+    assert re.match(r"(real|unsure|fake) [\d.]+", project.run(sys.executable, "-c", snippet))
     assert "study-losses" not in project.run("dvc", "queue", "status")
     for command, addition in documented.SHORTENED.items():
         shell(project, f"{command} {addition}")
