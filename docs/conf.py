@@ -21,7 +21,6 @@ html_title = "fakeface"
 html_copy_source = False
 html_show_sphinx = False
 html_show_copyright = False
-exclude_patterns = ["generated"]
 autodoc_default_options = {"members": True, "member-order": "bysource"}
 autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented"

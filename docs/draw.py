@@ -1,4 +1,4 @@
-"""Drawings of the loss and the networks, made from the code that they show."""
+"""Drawings of the loss, from the code, and of the networks: python docs/draw.py writes docs/pictures/."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ _INK, _BLUE, _ORANGE = "#37474f", "#1565c0", "#c75b12"
 
 def write_all(folder: Path) -> None:
     """Write loss.svg, siamese.svg and detector.svg."""
+    folder.mkdir(exist_ok=True)
     for name, figure in {"loss": loss(), "siamese": siamese(), "detector": detector()}.items():
         figure.savefig(folder / f"{name}.svg", metadata={"Date": None}, facecolor="white")
 
@@ -97,3 +98,7 @@ def detector() -> Figure:
     _arrow(axes, (7.25, 1.4), (7.9, 1.4))
     _box(axes, 8.6, 1.4, "calibrated\nP(fake)", colour=_ORANGE)
     return figure
+
+
+if __name__ == "__main__":
+    write_all(Path(__file__).parent / "pictures")

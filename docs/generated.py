@@ -1,4 +1,4 @@
-"""What the documentation takes from the code: commands, params, stages, modules, drawings."""
+"""What the documentation takes from the code: commands, params, stages, modules."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-import draw
 import yaml
 
 from fakeface.cli import parser
@@ -18,14 +17,15 @@ SKIPPED = ("cli", "__main__", "command")
 
 
 def write_all(docs: Path) -> None:
-    """Write the pages below reference/ that are made, and the drawings below generated/."""
+    """Write the pages below reference/; those of packages that are gone are removed."""
     pages = {"cli.md": cli(), "params.md": params(), "stages.md": stages(), "api.md": api()}
     for name, text in pages.items():
         _write(docs / "reference" / name, text)
+    for page in (docs / "reference" / "api").glob("*.md"):
+        if page.name not in modules():
+            page.unlink()
     for name, text in modules().items():
         _write(docs / "reference" / "api" / name, text)
-    (docs / "generated").mkdir(exist_ok=True)
-    draw.write_all(docs / "generated")
 
 
 def _write(path: Path, text: str) -> None:

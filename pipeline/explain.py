@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from fakeface.atomic import write_json
+from fakeface.data.folders import Folders
 from fakeface.detector.scoring import Detector
 from fakeface.errors import one_line_errors
 from fakeface.evaluation.explain.explain import explain
@@ -15,5 +16,5 @@ if __name__ == "__main__":
         params = load_params()
         fabric = make_fabric(params)
         detector = Detector.load("models/cffn.safetensors", "models/cn.safetensors", fabric)
-        metrics = explain(params, detector, Path("data/real"), Path("data/fake"), Path("plots/explain"))
+        metrics = explain(params, detector, Folders(), Path("plots/explain"))
         write_json("metrics/explain.json", provenance(params, device_name(fabric.device)) | metrics)

@@ -1,12 +1,11 @@
 """Learn which GAN made a fake, and test it: python pipeline/train_attribution.py"""
 
-from pathlib import Path
-
 from fakeface.atomic import write_json
 from fakeface.attribution.evaluate import attribution_metrics
 from fakeface.attribution.head_file import save_head
 from fakeface.attribution.train import attribution_data
 from fakeface.data.collect import write_table
+from fakeface.data.folders import Folders
 from fakeface.detector.weights import load_cffn
 from fakeface.errors import one_line_errors
 from fakeface.params import load_params
@@ -18,7 +17,7 @@ if __name__ == "__main__":
         params = load_params()
         fabric = make_fabric(params)
         cffn, _ = load_cffn("models/cffn.safetensors")
-        data = attribution_data(params, cffn, Path("data/real"), Path("data/fake"), fabric)
+        data = attribution_data(params, cffn, Folders(), fabric)
         head, metrics, confusion = attribution_metrics(params, data)
         save_head("models/attribution.safetensors", head)
         write_table(confusion, "plots/attribution/confusion.csv")

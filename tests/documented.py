@@ -47,7 +47,7 @@ IN_A_SMALL_CLONE = [
     "python -m fakeface.regression --base main",
     "dvc exp run -S margin=0.7 evaluate",
     "dvc metrics diff",
-    "dvc metrics diff --all metrics/evaluation.json",
+    "dvc metrics diff --all --targets metrics/evaluation.json",
     "dvc params diff",
     "dvc exp run -S curation.method=realism -S curation.keep=0.5 evaluate",
     "dvc exp run -S cffn.variant=paper -S margin=0.5 -S cffn.crop=null -S cffn.pseudo_fakes=0 -S cffn.harmed=0 "
@@ -57,12 +57,13 @@ IN_A_SMALL_CLONE = [
     "dvc queue status",
     "dvc exp show --only-changed",
 ]
-# Run there, too, with an addition that makes it short.
+# Run there, too, from the committed params and with an addition that makes it short.
 SHORTENED = {
     "python -m fakeface.studies queue losses": "margin-1.0",
     "python -m fakeface.studies queue curation": "random-seed-0",
-    "dvc exp run -n initial -S 'held_out=[lsgan,wgan_gp,pggan,sngan,stylegan2,digiface_dcgan]' evaluate": "--dry",
-    "dvc exp run -S device=cuda -S precision=bf16 evaluate": "--dry",
+    "dvc exp run -n initial -S 'held_out=[lsgan,wgan_gp,pggan,sngan,stylegan2,digiface_dcgan]' evaluate": "--queue",
+    "dvc exp run -S device=cuda -S precision=bf16 evaluate": "--queue",
+    "git restore params.yaml dvc.lock metrics plots && dvc checkout": "",
 }
 # Run there, too, where nothing is to be had yet; what it says then.
 NOTHING_YET = {
@@ -92,7 +93,7 @@ ELSEWHERE = {
     ),
     "python3 -m venv .venv && . .venv/bin/activate && pip install -c requirements.lock -e '.[dev]' && pytest": (
         ".ci/run",
-        "-m pip install --quiet -c requirements.lock -e '.[dev]'",
+        "python -m pytest",
     ),
     "pip install -e '.[demo]'": ("pyproject.toml", "fakeface[demo,diffusers,docs]"),
     "fakeface demo": ("tests/demo/test_page.py", "fakeface.cli"),

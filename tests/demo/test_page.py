@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -10,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 from browser import browser
 from conftest import encode, random_picture
 from PIL import Image
@@ -144,21 +144,50 @@ def test_a_port_in_use_is_an_error(
     assert f"error: cannot listen on 127.0.0.1:{port}" in capsys.readouterr().err
 
 
-def test_the_command_serves_until_it_is_interrupted(detector_folder: Path, tmp_path: Path) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "fakeface.cli",
-        "demo",
-        "--detector",
-        str(detector_folder),
-        "--port",
-        "0",
-    ]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=tmp_path) as process:
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_the_command_serves_until_it_is_stopped_and_leaves_no_picture(
+    detector_folder: Path, chromium: Any, tmp_path: Path, how: signal.Signals
+) -> None:
+    """And while it serves, nobody else may read what was uploaded."""
+    command = [sys.executable, "-m", "fakeface.cli", "demo", "--port", "0"]
+    command += ["--detector", str(detector_folder)]
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    (tmp_path / "noise.jpg").write_bytes(encode(random_picture(3, 100, 100)))
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, cwd=tmp_path, env=environment
+    ) as process:
         assert process.stdout is not None
-        line = process.stdout.readline()
-        url = line.split()[4]
-        assert requests.get(url, timeout=10).status_code == 200
-        process.send_signal(signal.SIGINT)
+        tab = chromium.new_page()
+        tab.goto(process.stdout.readline().split()[4])
+        tab.wait_for_selector("#upload input[type=file]", state="attached")
+        upload(tab, tmp_path / "noise.jpg")
+        verdict(tab, "no face found")
+        tab.close()
+        (folder,) = tmp_path.glob("fakeface-demo-*")
+        assert folder.stat().st_mode & 0o077 == 0
+        assert [path.name for path in folder.rglob("*.jpg")] == ["noise.jpg"]
+        process.send_signal(how)
         assert process.wait(timeout=30) == 0
+    assert not folder.exists()
+
+
+def test_photographs_are_offered_to_this_machine_alone(
+    detector_folder: Path, data_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fakeface.demo import serve
+
+    offered: dict[str, list[str]] = {}
+
+    class Stop(Exception):
+        pass
+
+    def record(_bundle: object, _finder: object, samples: list[Any]) -> None:
+        offered[host] = [sample.source for sample in samples]
+        raise Stop
+
+    monkeypatch.setattr(serve, "build_page", record)
+    for host in ("127.0.0.1", "localhost", "0.0.0.0"):  # noqa: S104
+        with pytest.raises(Stop):
+            serve.serve(str(detector_folder), data_folder, host, 0, "cpu")
+    assert set(offered["127.0.0.1"]) == set(offered["localhost"]) == {"photograph", "dcgan", "sngan"}
+    assert set(offered["0.0.0.0"]) == {"dcgan", "sngan"}  # noqa: S104

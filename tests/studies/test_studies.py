@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from scipy.stats import ttest_rel
 
 from fakeface.evaluation.markdown import TableError
 from fakeface.studies.__main__ import main
-from fakeface.studies.definitions import CURATION, CURATION_METHODS, LOSSES, SETTING, STUDIES
+from fakeface.studies.definitions import CURATION, CURATION_METHODS, HELD_OUT, LOSSES, SETTING, STUDIES
 from fakeface.studies.experiments import STAGE, StudyError, queue, rows_of
 from fakeface.studies.tables import curation_table, losses_table, paired_interval
 
@@ -51,6 +52,7 @@ def test_rows_come_from_finished_experiments_of_the_study() -> None:
             "metrics/curation.json:gans.dcgan.n_before": 10,
             "metrics/curation.json:gans.dcgan.after.kid": 0.5,
             "gans.dcgan.after.kid_std": 0.1,
+            "metrics/curation.json:gans.lsgan.after.kid": 0.7,
         }
         return {"Experiment": name, **figures, **curation}
 
@@ -138,3 +140,21 @@ def test_a_table_of_nothing_is_one_line(
     with pytest.raises(SystemExit):
         main(["table", "curation"])
     assert "error: results/study_curation.json: no such metrics file" in capsys.readouterr().err
+
+
+def test_a_study_begins_from_the_committed_params_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for command in ("git init -q", "git config user.email a@b.c", "git config user.name a"):
+        subprocess.run(command.split(), check=True)
+    Path("params.yaml").write_text("margin: 1.0")
+    subprocess.run(["git", "add", "."], check=True)
+    subprocess.run(["git", "commit", "-qm", "x"], check=True)
+    Path("params.yaml").write_text("margin: 0.7")
+    with pytest.raises(StudyError, match="params.yaml is not that of the last commit"):
+        queue(LOSSES, ["margin-1.0"])
+
+
+def test_only_gans_that_are_learnt_from_count() -> None:
+    assert set(make_params().gans) - set(HELD_OUT) == {"dcgan", "wgan_gp", "pggan"}

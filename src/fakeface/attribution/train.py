@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from lightning_fabric import Fabric
@@ -11,7 +10,8 @@ from tqdm import tqdm
 
 from fakeface.attribution.features import attribution_features
 from fakeface.attribution.head import AttributionHead, fit_head
-from fakeface.detector.dataset import DetectorData, load_split
+from fakeface.data.folders import Folders
+from fakeface.detector.dataset import DetectorData, load_split, load_training
 from fakeface.detector.features import FeatureNetwork
 from fakeface.params import PROTOCOLS, Params, ProtocolParams
 
@@ -76,14 +76,18 @@ def extract(
 
 
 def attribution_data(
-    params: Params, cffn: FeatureNetwork, real_dir: Path, fake_dir: Path, fabric: Fabric
+    params: Params, cffn: FeatureNetwork, folders: Folders, fabric: Fabric
 ) -> AttributionData:
-    """Features of fakes of all GANs. Training and validation draw one of the protocols for each image."""
+    """Features of fakes of all GANs, of the training's those that are kept.
+
+    Training and validation draw one of the protocols for each image.
+    """
     cffn = cffn.to(fabric.device).eval()
     gans = list(params.gans)
     chains = [getattr(params.protocols, name) for name in PROTOCOLS]
     seed = params.seed
-    splits = {split: load_split(real_dir, fake_dir, gans, split) for split in ("train", "val", "test")}
+    splits = {split: load_split(folders.real, folders.fake, gans, split) for split in ("val", "test")}
+    splits["train"] = load_training(folders, gans)
     return AttributionData(
         extract(cffn, splits["train"], chains, [seed, TRAIN_KEY], fabric, TRAIN_IMAGES),
         extract(cffn, splits["val"], chains, [seed, VAL_KEY], fabric, VAL_IMAGES),

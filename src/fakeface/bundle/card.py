@@ -85,8 +85,8 @@ def _naming(manifest: Manifest) -> str:
     return (
         f"A fake may be said to resemble those of {', '.join(attribution.gans)}. Share of test images of "
         f"these that are named rightly: {right}. Fakes of a GAN that is not among them against those "
-        f"of GANs that are, AUROC, mean over GANs left out: {unknown}. A name is that of a generator in "
-        "training: it says which traces a picture has, not which program made it."
+        f"of GANs that are, AUROC, mean over GANs left out: {unknown}. A name is that of one of these "
+        "generators: it says which traces a picture has, not which program made it."
     )
 
 

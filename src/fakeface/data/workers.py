@@ -20,21 +20,16 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from PIL import Image
 
 from fakeface.data.decode import CorruptImageError, decode
 from fakeface.data.preprocess import ImageTooSmallError, preprocess
-from fakeface.errors import FakefaceError
-from fakeface.faces.alignment import FaceTooSmallError, align
+from fakeface.faces.alignment import FaceTooSmallError
 from fakeface.faces.finder import FaceFinder
+from fakeface.faces.largest import NoFaceError, largest_face
 
 _CHUNK = 128
 # Below this many photographs, starting processes takes longer than they save. Finding faces takes longer.
 _MIN_FOR_PROCESSES, _MIN_WITH_FACES = 4096, 128
-
-
-class NoFaceError(FakefaceError, ValueError):
-    """There is no face in a photograph of which one was to be aligned."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +67,7 @@ def prepare_one(
     """Decode and preprocess one file; with a finder, its largest face, aligned."""
     try:
         image = decode(content)
-        face = image if finder is None else _largest_face(image, image_size, finder)
+        face = image if finder is None else largest_face(image, image_size, finder)
         pixels = preprocess(face, image_size)
     except CorruptImageError as error:
         return Rejected(name, str(error), "corrupt")
@@ -89,14 +84,6 @@ def prepare_one(
         width=image.width,
         height=image.height,
     )
-
-
-def _largest_face(image: Image.Image, image_size: int, finder: FaceFinder) -> Image.Image:
-    faces = finder.find(image)
-    if not faces:
-        raise NoFaceError("no face found")
-    largest = max(faces, key=lambda face: float(np.prod(face.box[2:] - face.box[:2])))
-    return align(image, largest.landmarks, image_size)
 
 
 def _prepare_chunk(chunk: list[tuple[str, bytes]], image_size: int) -> list[Prepared | Rejected]:

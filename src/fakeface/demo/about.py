@@ -23,7 +23,8 @@ def about(manifest: Manifest) -> str:
         "- **P(fake)** is how likely the face is a fake if fakes and photographs were equally many and the "
         "GAN were one of those in training. Where fakes are rare, most pictures called fake are photographs.",
         "- **A verdict is a hint, no proof.** Never accuse or clear anybody by it.",
-        "- **The name of a GAN** says which traces a picture has, not which program made it.",
+        "- **The name of a GAN** says which traces a picture has, not which program made it. It can name "
+        f"{', '.join(manifest.attribution.gans)}.",
     ]
     return lines[0] + "\n\n" + "\n".join(lines[1:])
 

@@ -88,7 +88,7 @@ def _words(face: Judged, number: int, count: int) -> str:
     if face.verdict == "real":
         return f"{name}**Called real.** {score}. It shows no trace of a GAN that this detector can see."
     like = (
-        "It resembles the fakes of none of the GANs in training."
+        "It resembles the fakes of none of the GANs that it can name."
         if face.resembles in (None, UNKNOWN)
         else f"It resembles the fakes of **{face.resembles}**."
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import os
+import signal
+import tempfile
 from pathlib import Path
 
 from fakeface.errors import FakefaceError
@@ -28,10 +30,12 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--samples",
         type=Path,
         default=Path("data"),
-        help="folder with real/ and fake/ of the pipeline, whose test pictures are offered (%(default)s)",
+        help="folder with real/ and fake/ of the pipeline, whose test images are offered (%(default)s)",
     )
     parser.add_argument(
-        "--host", default="127.0.0.1", help="address to listen on (%(default)s: this machine)"
+        "--host",
+        default="127.0.0.1",
+        help="address to listen on (%(default)s: for this machine alone)",
     )
     parser.add_argument("--port", type=int, default=7860, help="(%(default)s; 0: any free one)")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="(%(default)s)")
@@ -42,14 +46,20 @@ def run(options: argparse.Namespace) -> int:
     """Serve until interrupted; the exit code."""
     if importlib.util.find_spec("gradio") is None:
         raise DemoError("the demo needs Gradio: pip install -e '.[demo]'")
-    # Gradio reads it when it is imported; nothing about visitors shall leave this machine.
-    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    from fakeface.demo.serve import serve
+    # Whoever stops the process with a signal ends it as Ctrl-C does, so that no picture stays behind.
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Readable by nobody else, and gone with the process.
+    with tempfile.TemporaryDirectory(prefix="fakeface-demo-") as pictures:
+        # Gradio reads them when it is imported; nothing about visitors shall leave this machine.
+        os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_TEMP_DIR": pictures}
+        from fakeface.demo.serve import serve
 
-    page = serve(options.detector, options.samples, options.host, options.port, options.device)
-    print(f"the demo is at {page.local_url} - Ctrl-C ends it", flush=True)
-    try:
-        page.block_thread()
-    except KeyboardInterrupt:
-        page.close()
+        try:
+            page = serve(options.detector, options.samples, options.host, options.port, options.device)
+            print(f"the demo is at {page.local_url} - Ctrl-C ends it", flush=True)
+            page.block_thread()
+        except KeyboardInterrupt:
+            return 0
+        finally:
+            signal.signal(signal.SIGTERM, before)
     return 0

@@ -1,4 +1,8 @@
-"""How often one address may ask, so that one visitor cannot keep the others waiting."""
+"""How often one address may ask: against accidents, not attacks.
+
+A question is counted when it is answered, after its upload and its place in the queue. Whoever serves the
+page to strangers puts a proxy in front of it that limits uploads, too.
+"""
 
 from __future__ import annotations
 

@@ -11,6 +11,8 @@ import numpy as np
 from fakeface.data.imageset import ImageSet
 from fakeface.quality.features import evenly_spaced
 
+PHOTOGRAPH = "photograph"
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -39,7 +41,7 @@ def sample_pictures(root: Path, seen: Sequence[str], image_size: int, each: int 
     Raises:
         ImageSetError: if a set is there and damaged.
     """
-    sources = [("photograph", "a photograph", root / "real" / "test")]
+    sources = [(PHOTOGRAPH, "a photograph", root / "real" / "test")]
     for folder in sorted((root / "fake").glob("*/test")):
         gan = folder.parent.name
         told = "was trained on" if gan in seen else "never saw in training"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import socket
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from fakeface.demo.answer import answer
 from fakeface.demo.command import DemoError
 from fakeface.demo.limits import MAX_FILE_SIZE
 from fakeface.demo.page import build_page
-from fakeface.demo.samples import sample_pictures
+from fakeface.demo.samples import PHOTOGRAPH, sample_pictures
 from fakeface.faces.finder import FaceFinder
 
 
@@ -36,6 +37,9 @@ def serve(detector: str, samples: Path, host: str, port: int, device: str = "aut
     finder = FaceFinder(bundle.faces)
     size = bundle.detector.image_size
     offered = sample_pictures(samples, tuple(bundle.manifest.training.n_fakes), size)
+    if not _is_loopback(host):
+        # CelebA's photographs must not be handed on.
+        offered = [sample for sample in offered if sample.source != PHOTOGRAPH]
     # The first pass allocates and compiles; no visitor should wait for it.
     grey = Image.fromarray(np.full((size, size, 3), 128, dtype=np.uint8))
     answer(grey, bundle, None)
@@ -55,6 +59,12 @@ def serve(detector: str, samples: Path, host: str, port: int, device: str = "aut
     except OSError as error:
         raise DemoError(f"cannot listen on {host}:{port}: {error}") from error
     return page
+
+
+def _is_loopback(host: str) -> bool:
+    """Whether only this machine reaches the address."""
+    found = {str(info[4][0]) for info in socket.getaddrinfo(host, None)}
+    return all(ipaddress.ip_address(address).is_loopback for address in found)
 
 
 def _free_port(host: str) -> int:

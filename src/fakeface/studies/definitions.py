@@ -8,7 +8,8 @@ from pathlib import Path
 
 # What all experiments have in common. Three GANs of different architecture are left to learn from, so a fold
 # has two or, without an upsampler, one: with all five, good settings are perfect and cannot be told apart.
-SETTING = ("held_out=[lsgan,wgan,sngan,stylegan2,digiface_dcgan]",)
+HELD_OUT = ("lsgan", "wgan", "sngan", "stylegan2", "digiface_dcgan")
+SETTING = (f"held_out=[{','.join(HELD_OUT)}]",)
 
 
 @dataclass(frozen=True)
@@ -66,12 +67,15 @@ LOSSES = Study(
     },
 )
 
+# All fakes that are kept are learnt from, and none comes from a disturbed generator: those would be the first
+# that a choice by quality leaves out.
+_CURATED = ("leave_one_out.train_images=null", "generate.disturbed=0")
 CURATION_METHODS = ("none", "random", "realism", "hardest", "duplicates")
 CURATION_SEEDS = (0, 1, 2, 3)
 CURATION = Study(
     "curation",
     {
-        f"{method}-seed-{seed}": (f"curation.method={method}", f"seed={seed}")
+        f"{method}-seed-{seed}": (*_CURATED, f"curation.method={method}", f"seed={seed}")
         for seed in CURATION_SEEDS
         for method in CURATION_METHODS
     },

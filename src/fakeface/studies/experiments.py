@@ -8,7 +8,7 @@ from typing import Any
 
 from fakeface.atomic import write_json
 from fakeface.errors import FakefaceError
-from fakeface.studies.definitions import SETTING, Study
+from fakeface.studies.definitions import HELD_OUT, SETTING, Study
 
 STAGE = "nested_validation"
 PROTOCOLS = ("laundered", "mild", "clean")
@@ -30,8 +30,9 @@ def queue(study: Study, names: Sequence[str] = (), everywhere: Sequence[str] = (
         everywhere: changes to params.yaml that all get.
 
     Raises:
-        StudyError: for an unknown name, or if DVC refuses one.
+        StudyError: for an unknown name, if params.yaml has changes, or if DVC refuses one.
     """
+    _refuse_changed_params()
     names = names or list(study.experiments)
     unknown = [name for name in names if name not in study.experiments]
     if unknown:
@@ -49,13 +50,23 @@ def queue(study: Study, names: Sequence[str] = (), everywhere: Sequence[str] = (
         print(f"queued {study.prefix}{name}")
 
 
+def _refuse_changed_params() -> None:
+    """Experiments begin from the params of the workspace, so another experiment's would be in all of them."""
+    command = ["git", "diff", "--quiet", "HEAD", "--", "params.yaml"]
+    if subprocess.run(command, check=False).returncode:
+        raise StudyError(
+            "params.yaml is not that of the last commit, and every experiment would begin from it; commit "
+            "it, or go back: git restore params.yaml dvc.lock metrics plots && dvc checkout"
+        )
+
+
 def rows_of(study: Study, experiments: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     """The study's figures from the rows of ``dvc.api.exp_show``.
 
     Returns:
         By the name of the experiment: ``changes``; ``precision``; for ``gan`` and ``upsampler`` left out
         and each protocol, ``mean`` and ``worst`` AUROC with the name of the worst fold; and ``curation``,
-        the numbers of metrics/curation.json by their keys, if there are any of quality.
+        the numbers of metrics/curation.json of the GANs that are learnt from, by their keys.
     """
     result: dict[str, dict[str, Any]] = {}
     for row in experiments:
@@ -94,7 +105,8 @@ def _curation(row: Mapping[str, Any]) -> dict[str, float]:
     found = {}
     for key, value in row.items():
         name = key.removeprefix(_CURATION_FILE).removeprefix("gans.")
-        if name != key and name.endswith(("n_before", "n_after", ".kid", ".precision", ".recall")):
+        wanted = name != key and name.endswith(("n_before", "n_after", ".kid", ".precision", ".recall"))
+        if wanted and name.split(".")[0] not in HELD_OUT:
             found[name] = value
     return {name: value for name, value in found.items() if isinstance(value, int | float)}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,14 +58,8 @@ def curation_table(path: Path) -> str:
     for method, values in scores.items():
         if not values:
             continue
-        first = next(row for name, row in rows.items() if name.startswith(f"{method}-seed-"))
-        cells = [
-            method,
-            _kept(first),
-            _quality(first, "kid"),
-            _quality(first, "precision"),
-            _quality(first, "recall"),
-        ]
+        same = [row for name, row in rows.items() if name.startswith(f"{method}-seed-")]
+        cells = [method, _kept(same), *(_quality(same, name) for name in ("kid", "precision", "recall"))]
         cells.append(f"{np.mean(list(values.values())):.4f}")
         lines.append([*cells, _gain(values, scores["none"]), _gain(values, scores["random"])])
     header = ["method", "fakes kept", "KID before → after", "precision", "recall", "mean AUROC"]
@@ -91,16 +85,20 @@ def _gans(row: Mapping[str, Any]) -> list[str]:
     return [key.removesuffix(".n_before") for key in row["curation"] if key.endswith(".n_before")]
 
 
-def _kept(row: Mapping[str, Any]) -> str:
-    figures = row["curation"]
-    before, after = (sum(figures[f"{gan}.{key}"] for gan in _gans(row)) for key in ("n_before", "n_after"))
+def _kept(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Share of all fakes of all experiments."""
+    before, after = (
+        sum(row["curation"][f"{gan}.{key}"] for row in rows for gan in _gans(row))
+        for key in ("n_before", "n_after")
+    )
     return f"{after / before:.0%}" if before else "–"
 
 
-def _quality(row: Mapping[str, Any], measure: str) -> str:
-    """Mean over GANs, before and after."""
+def _quality(rows: Sequence[Mapping[str, Any]], measure: str) -> str:
+    """Mean over experiments and GANs, before and after."""
     pairs = [
         [row["curation"][key] for key in (f"{gan}.before.{measure}", f"{gan}.after.{measure}")]
+        for row in rows
         for gan in _gans(row)
         if f"{gan}.after.{measure}" in row["curation"]
     ]

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from fakeface.atomic import write_json
+from fakeface.data.folders import Folders
 from fakeface.detector.scoring import Detector
 from fakeface.evaluation.explain.embedding_splits import write_embedding_splits
 from fakeface.evaluation.explain.explain import explain
@@ -34,7 +35,7 @@ def test_the_stage_twice(
     tiny_params = tiny_params.model_copy(update={"gans": gans, "held_out": ["sngan"]})
     runs = []
     for name in ("first", "second"):
-        metrics = explain(tiny_params, untrained, *image_sets, tmp_path / name)
+        metrics = explain(tiny_params, untrained, Folders(image_sets[0].parent), tmp_path / name)
         write_json(tmp_path / name / "metrics.json", metrics)
         runs.append({path.name: path.read_bytes() for path in (tmp_path / name).iterdir()})
     assert set(runs[0]) == FILES | {"metrics.json"}

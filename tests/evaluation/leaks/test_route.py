@@ -8,13 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from bundles import celeba_photographs, face_model
 from conftest import encode, random_picture
 from PIL import Image
 
 from evaluation.leaks.conftest import PROTOCOLS, as_json, saved_as_jpeg
 from fakeface.data.archives import open_archive
+from fakeface.data.decode import decode
 from fakeface.data.preprocess import preprocess
+from fakeface.data.workers import Prepared, prepare_one
 from fakeface.evaluation.leaks.route import fakes_route, native_squares, pixel_change, route_probe
+from fakeface.faces.finder import FaceFinder
 from fakeface.gans import generate
 
 
@@ -52,8 +56,8 @@ def test_photographs_as_a_generator_would_return_them(tmp_path: Path) -> None:
     for row, picture in enumerate(pictures):
         (tmp_path / f"{row:03d}.png").write_bytes(encode(picture, "PNG"))
     with open_archive(tmp_path) as archive:
-        batches = list(native_squares(archive, archive.names))
-        routed = fakes_route(native_squares(archive, archive.names), len(sizes), 64)
+        batches = list(native_squares(archive, archive.names, 64))
+        routed = fakes_route(native_squares(archive, archive.names, 64), len(sizes), 64)
     assert [batch.shape for batch in batches] == [
         (50, 70, 70, 3), (10, 70, 70, 3), (2, 90, 90, 3), (1, 64, 64, 3), (1, 70, 70, 3),
     ]  # fmt: skip
@@ -134,3 +138,21 @@ def test_change_is_counted_in_values(images: np.ndarray) -> None:
         "changed_pixels": 3 / (2 * 64 * 64 * 3),
         "largest_change": largest,
     }
+
+
+def test_aligned_photographs_go_the_way_of_the_fakes_unchanged(tmp_path: Path) -> None:
+    """What `data.align` prepares is compared with the same faces, aligned in the same way."""
+    names = []
+    for number, content in enumerate(celeba_photographs(range(1, 7))):
+        scene = Image.new("RGB", (500, 400), "grey")
+        scene.paste(decode(content).rotate(8, Image.Resampling.BICUBIC), (120, 60))
+        scene.save(tmp_path / f"{number}.png")
+        names.append(f"{number}.png")
+    finder = FaceFinder(face_model(), threads=1)
+    with open_archive(tmp_path) as archive:
+        prepared = [prepare_one(name, archive.read(name), 64, finder) for name in names]
+        routed = fakes_route(native_squares(archive, names, 64, finder), len(names), 64)
+        unaligned = fakes_route(native_squares(archive, names, 64), len(names), 64)
+    pixels = np.stack([one.pixels for one in prepared if isinstance(one, Prepared)])
+    np.testing.assert_array_equal(routed, pixels)
+    assert (unaligned != pixels).mean() > 0.5

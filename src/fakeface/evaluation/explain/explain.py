@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from fakeface.atomic import write_text
+from fakeface.data.folders import Folders
 from fakeface.data.splits import Split
-from fakeface.detector.dataset import load_split
+from fakeface.detector.dataset import load_split, load_training
 from fakeface.detector.scoring import Detector
 from fakeface.evaluation.explain.embedding_splits import write_embedding_splits
 from fakeface.evaluation.explain.gradcam import grad_cam
@@ -38,38 +39,41 @@ def error_counts(judged: Judged) -> dict[str, dict[str, Any]]:
     return result
 
 
-def explain(
-    params: Params, detector: Detector, real_dir: Path, fake_dir: Path, folder: Path
-) -> dict[str, Any]:
+def explain(params: Params, detector: Detector, folders: Folders, folder: Path) -> dict[str, Any]:
     """Write pictures, curves and the table of worst errors; return the metrics.
 
     Args:
         params: validated params.
         detector: trained.
-        real_dir, fake_dir: image sets, as :func:`fakeface.detector.dataset.load_split` reads them.
+        folders: image sets, as :func:`fakeface.detector.dataset.load_training` reads them.
         folder: gets ``saliency.png`` and ``worst_errors.png``, which show photographs, and
             ``worst_errors.csv``, ``residual_spectra.png``, ``spectra.json`` and ``embedding_splits.png``.
     """
     gans, held_out = list(params.gans), params.held_out
-    test = judge(params, detector, load_split(real_dir, fake_dir, gans, "test"), [TEST_KEY], TEST_IMAGES)
+    test = judge(
+        params, detector, load_split(folders.real, folders.fake, gans, "test"), [TEST_KEY], TEST_IMAGES
+    )
     heatmaps = grad_cam(detector, test.images, test.called_fake, CAM_BATCH)
     write_saliency(folder / "saliency.png", test, heatmaps, held_out)
     write_worst_errors(folder / "worst_errors.png", test, held_out)
     table = worst_error_table(test, held_out)
     write_text(folder / "worst_errors.csv", table.to_csv(index=False, lineterminator="\n"))
 
-    everything = load_split(real_dir, fake_dir, gans, "train")
+    everything = load_split(folders.real, folders.fake, gans, "train")
     spectra = residual_spectra(params, everything, [EXPLAIN_KEY, 0], SPECTRA_PROTOCOLS)
     write_residual_spectra(folder / "residual_spectra.png", spectra, gans, held_out)
     lines = ",\n".join(json.dumps(row) for row in spectra.rows(held_out))
     write_text(folder / "spectra.json", f"[\n{lines}\n]\n")
 
     points = params.evaluate.embedding_points
-    train, val = (
-        judge(params, detector, load_split(real_dir, fake_dir, params.training_gans, split), key, points)
-        for split, key in EMBEDDED
-    )
-    splits = {"train": train, "val": val, "test": test}
+    learnt_from = {
+        "train": load_training(folders, params.training_gans),
+        "val": load_split(folders.real, folders.fake, params.training_gans, "val"),
+    }
+    splits: dict[str, Judged] = {}
+    for split, key in EMBEDDED:
+        splits[split] = judge(params, detector, learnt_from[split], key, points)
+    splits["test"] = test
     write_embedding_splits(folder / "embedding_splits.png", splits, gans, held_out)
     return {
         "protocol": HEADLINE,

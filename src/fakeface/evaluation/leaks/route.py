@@ -21,12 +21,15 @@ from fakeface.data.splits import Split
 from fakeface.detector.dataset import to_input
 from fakeface.evaluation.leaks.cross_validation import FOLDS, without
 from fakeface.evaluation.leaks.traces import image_features, judge_often
+from fakeface.faces.finder import FaceFinder
+from fakeface.faces.largest import largest_face
 from fakeface.gans.generate import sample_split
 from fakeface.gans.sampler import SAMPLE_BATCH, Generator
 from fakeface.params import ProtocolParams
 
 # Keeps the draws of the probes apart from those of trainings and tests.
 PROBE_KEY = 11
+_USUAL_SIDE = 178
 
 
 class _Replay(nn.Module):
@@ -57,8 +60,16 @@ class _ReplaySource:
             yield Generator(self.name, _Replay(batch), z_dim=1).sample(rows)
 
 
-def native_squares(archive: Archive, names: Iterable[str]) -> Iterator[np.ndarray]:
+def native_squares(
+    archive: Archive, names: Iterable[str], image_size: int, finder: FaceFinder | None = None
+) -> Iterator[np.ndarray]:
     """Central squares of photographs, neither enlarged nor reduced: what a generator could have returned.
+
+    Args:
+        archive: of the photographs.
+        names: of some in it.
+        image_size: side of the prepared images.
+        finder: if photographs are aligned before they are prepared: the squares are of aligned faces.
 
     Yields:
         uint8 (B, H, H, 3), neighbours of one size together, in order.
@@ -66,10 +77,15 @@ def native_squares(archive: Archive, names: Iterable[str]) -> Iterator[np.ndarra
 
     def square(name: str) -> np.ndarray:
         picture = decode(archive.read(name))
+        if finder is not None:
+            picture = largest_face(picture, image_size, finder)
         return preprocess(picture, min(picture.size))
 
-    for _, alike in groupby(map(square, names), key=len):
-        while batch := list(islice(alike, SAMPLE_BATCH)):
+    for side, alike in groupby(map(square, names), key=len):
+        # Large photographs in smaller batches, so that a batch takes no more memory.
+        while batch := list(
+            islice(alike, max(1, SAMPLE_BATCH * _USUAL_SIDE**2 // max(side, _USUAL_SIDE) ** 2))
+        ):
             yield np.stack(batch)
 
 
