@@ -125,7 +125,7 @@ def test_curation_is_compared_seed_by_seed(tmp_path: Path) -> None:
 def test_every_method_of_the_params_is_studied() -> None:
     for method in CURATION_METHODS:
         make_params(**{"curation.method": method})
-    assert len(CURATION.experiments) == len(CURATION_METHODS) * 4
+    assert len(CURATION.experiments) == len(CURATION_METHODS) * 3
 
 
 def test_an_unknown_experiment_is_named() -> None:

@@ -16,6 +16,10 @@ from fakeface.quality.extractors import open_extractor
 from fakeface.quality.features import Features, evenly_spaced, extract, extract_once
 
 
+# Features of as many fakes a GAN are kept in the cache, for another method or share; they take 100 MB.
+REMEMBERED = 20_000
+
+
 class Chooser:
     """Chooses by ``curation.method``, in the feature space that quality is measured in.
 
@@ -49,7 +53,8 @@ class Chooser:
         """
         if len(images) < self._least:
             raise CurationError(f"{gan}: {len(images)} training fakes, expected at least {self._least}")
-        features = extract(self._extractor, np.asarray(images), self.params.quality.batch_size)
+        compute = extract_once if len(images) <= REMEMBERED else extract
+        features = compute(self._extractor, np.asarray(images), self.params.quality.batch_size)
         keep = self._keep(gan, features)
         left = int(keep.sum())
         if left <= self.params.quality.neighbourhood:
