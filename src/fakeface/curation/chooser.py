@@ -15,7 +15,6 @@ from fakeface.quality.compare import compare
 from fakeface.quality.extractors import open_extractor
 from fakeface.quality.features import Features, evenly_spaced, extract, extract_once
 
-
 # Features of as many fakes a GAN are kept in the cache, for another method or share; they take 100 MB.
 REMEMBERED = 20_000
 
