@@ -89,13 +89,13 @@ def test_weights_round_trip(variant: str, tmp_path: Path) -> None:
     save_cn(tmp_path / "cn.safetensors", cn, 0.123456789)
     x = torch.randn(2, 3, 64, 64)
     loaded, image_size = load_cffn(tmp_path / "cffn.safetensors")
-    loaded_cn, threshold, _, _ = load_cn(tmp_path / "cn.safetensors")
-    assert (image_size, threshold) == (64, 0.123456789)
+    stored = load_cn(tmp_path / "cn.safetensors")
+    assert (image_size, stored.threshold) == (64, 0.123456789)
     assert type(loaded) is type(cffn)
     maps = cffn.level_maps(x)
     torch.testing.assert_close(loaded(x), cffn(x), rtol=0, atol=0)
     joint = FeatureNetwork.joint_map(maps)
-    torch.testing.assert_close(loaded_cn(joint), cn(joint), rtol=0, atol=0)
+    torch.testing.assert_close(stored.cn(joint), cn(joint), rtol=0, atol=0)
 
 
 def test_an_unknown_variant_is_refused(tmp_path: Path) -> None:
