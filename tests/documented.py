@@ -38,11 +38,9 @@ IN_A_SMALL_CLONE = [
     "dvc repro bundle",
     "dvc repro report",
     "fakeface predict picture.jpg folder_of_pictures",
-    "fakeface predict my_picture.jpg",
+    "fakeface predict picture.jpg",
     "fakeface predict --json picture.jpg",
-    "fakeface predict --json my_picture.jpg",
     "fakeface predict --explain heatmaps picture.jpg",
-    "fakeface predict --explain heatmaps my_picture.jpg",
     "fakeface export --out detector.onnx",
     "python -m fakeface.regression --base main",
     "dvc exp run -S margin=0.7 evaluate",
@@ -50,8 +48,6 @@ IN_A_SMALL_CLONE = [
     "dvc metrics diff --all --targets metrics/evaluation.json",
     "dvc params diff",
     "dvc exp run -S curation.method=realism -S curation.keep=0.5 evaluate",
-    "dvc exp run -S cffn.variant=paper -S margin=0.5 -S cffn.crop=null -S cffn.pseudo_fakes=0 -S cffn.harmed=0 "
-    "-S cn.reference=none -S cffn.epochs=12 evaluate",
     "dvc exp run --queue -S margin=0.25,0.5,1.0,2.0 evaluate",
     "dvc queue start",
     "dvc queue status",
@@ -61,6 +57,8 @@ IN_A_SMALL_CLONE = [
 SHORTENED = {
     "python -m fakeface.studies queue losses": "margin-1.0",
     "python -m fakeface.studies queue curation": "random-seed-0",
+    "dvc exp run -S cffn.variant=paper -S margin=0.5 -S cffn.crop=null -S cffn.pseudo_fakes=0 -S cffn.harmed=0 "
+    "-S cn.reference=none -S cffn.epochs=12 evaluate": "-S cffn.epochs=1",
     "dvc exp run -n initial -S 'held_out=[lsgan,wgan_gp,pggan,sngan,stylegan2,digiface_dcgan]' evaluate": "--queue",
     "dvc exp run -S device=cuda -S precision=bf16 evaluate": "--queue",
     "git restore params.yaml dvc.lock metrics plots && dvc checkout": "",

@@ -10,7 +10,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -41,8 +40,10 @@ SMALL_KEYS = {
         "seeds": 1,
         "cffn_steps": 2,
         "cn_views": 1,
+        "train_images": 12,
+        "test_images": 8,
         "never_train": [],
-        "upsamplers": ["transposed", "nearest"],
+        "upsamplers": ["nearest"],
     },
     "robustness": {"images": 4},
     "leaks": {"halvings": 2, "tolerance": 0.5},
@@ -205,27 +206,19 @@ def test_the_gate_has_three_answers(project: Project) -> None:
 
 def test_another_margin_reruns_only_what_depends_on_it(project: Project) -> None:
     # Wide enough that it changes the weights: in this short training hardly a pair is closer than 0.7.
-    output = project.run("dvc", "exp", "run", "-S", "margin=50")
-    folds = {
-        f"{stage}@{gan}" for stage in ("leave_one_out", "baselines") for gan in ("dcgan", "wgan", "wgan_gp")
-    }
-    folds |= {
-        f"{stage}@{upsampler}"
-        for stage in ("leave_one_upsampler_out", "baselines_upsampler")
-        for upsampler in ("transposed", "nearest")
-    }
-    assert stages_run(output) == folds | {
+    assert stages_run(project.run("dvc", "exp", "run", "-S", "margin=50", "train_cffn")) == {"train_cffn"}
+    # What follows the CFFN, or trains one of its own; export and report follow the bundle.
+    gans = ("dcgan", "wgan", "wgan_gp")
+    folds = {f"{stage}@{gan}" for stage in ("leave_one_out", "baselines") for gan in gans}
+    folds |= {f"{stage}@nearest" for stage in ("leave_one_upsampler_out", "baselines_upsampler")}
+    assert set(json.loads(project.run("dvc", "status", "--json"))) == folds | {
         "bundle",
-        "compare",
-        "train_attribution",
-        "train_cffn",
-        "train_cn",
         "evaluate",
         "explain",
-        "export",
         "nested_validation",
-        "report",
         "robustness",
+        "train_attribution",
+        "train_cn",
     }
     assert project.metrics("cffn.json")["margin"] == 50
     difference = project.run("dvc", "metrics", "diff")
@@ -308,18 +301,19 @@ def test_every_command_of_the_documentation_runs(project: Project) -> None:
     (project.folder / ".git" / "info" / "exclude").write_text("\n".join(made))
     for path in (project.folder / "results").glob("study_*.json"):
         path.unlink()
-    for name, number in (("picture.jpg", 1), ("my_picture.jpg", 2), ("folder_of_pictures/one.jpg", 4)):
+    for name, number in (("picture.jpg", 1), ("folder_of_pictures/one.jpg", 2)):
         (project.folder / name).parent.mkdir(exist_ok=True)
         (project.folder / name).write_bytes(celeba_photographs([number])[0])
     for command in documented.IN_A_SMALL_CLONE:
-        shell(project, command)
+        output = shell(project, command)
+        if "--queue" in command:
+            # Three of the four would only take time.
+            names = re.findall(r"Queued experiment '([\w-]+)'", output)
+            assert len(names) == 4, output
+            project.run("dvc", "queue", "remove", *names[1:])
         if command == "dvc queue start":
-            deadline = time.monotonic() + 300
-            while "Success" not in (status := project.run("dvc", "queue", "status")):
-                assert time.monotonic() < deadline, status
-                assert "Failed" not in status, status
-                time.sleep(1)
-            project.run("dvc", "queue", "stop", "--kill")
+            # Its worker keeps the output open, so it has ended.
+            assert "Success" in project.run("dvc", "queue", "status")
     (snippet,) = documented.blocks(ROOT / "docs" / "faq.md", "python")
     assert re.match(r"(real|unsure|fake) [\d.]+", project.run(sys.executable, "-c", snippet))
     assert "study-losses" not in project.run("dvc", "queue", "status")
