@@ -17,14 +17,15 @@ from fakeface.runtime import device_name, make_fabric
 if __name__ == "__main__":
     with one_line_errors():
         params = load_params()
-        fabric = make_fabric(params)
+        fabric = make_fabric(params, parallel=True)
         detector = Detector.load("models/cffn.safetensors", "models/cn.safetensors", fabric)
         test = load_split(Path("data/real"), Path("data/fake"), list(params.gans), "test")
         predictions = predict_protocols(params, detector, test)
-        lower = detector.lower_threshold
-        metrics = evaluation_metrics(params, detector.threshold, test, predictions, lower_threshold=lower)
-        write_table(prediction_table(test, predictions), "data/predictions.csv")
-        write_pictures(
-            Path("plots/evaluation"), params, detector.threshold, test, predictions, lower_threshold=lower
-        )
-        write_json("metrics/evaluation.json", provenance(params, device_name(fabric.device)) | metrics)
+        if fabric.is_global_zero:
+            lower = detector.lower_threshold
+            metrics = evaluation_metrics(params, detector.threshold, test, predictions, lower_threshold=lower)
+            write_table(prediction_table(test, predictions), "data/predictions.csv")
+            write_pictures(
+                Path("plots/evaluation"), params, detector.threshold, test, predictions, lower_threshold=lower
+            )
+            write_json("metrics/evaluation.json", provenance(params, device_name(fabric.device)) | metrics)

@@ -19,14 +19,15 @@ from fakeface.runtime import device_name, make_fabric
 if __name__ == "__main__":
     with one_line_errors():
         params = load_params()
-        fabric = make_fabric(params)
+        fabric = make_fabric(params, parallel=True)
         fold, by_upsampler = read_fold(params)
         folder = "leave_one_upsampler_out" if by_upsampler else "leave_one_out"
         scores = score_detector(params, fold, Folders(), fabric)
-        scores.write(Path("data") / folder / fold.name)
-        facts = {"held_out": fold.name}
-        if not by_upsampler:
-            facts |= params.gans[fold.name].model_dump(include={"architecture", "upsampler"})
-        metrics = provenance(params, device_name(fabric.device)) | facts
-        metrics |= fold_metrics(params, fold, scores, DETECTOR)
-        write_json(f"metrics/{folder}/{fold.name}.json", metrics)
+        if fabric.is_global_zero:
+            scores.write(Path("data") / folder / fold.name)
+            facts = {"held_out": fold.name}
+            if not by_upsampler:
+                facts |= params.gans[fold.name].model_dump(include={"architecture", "upsampler"})
+            metrics = provenance(params, device_name(fabric.device)) | facts
+            metrics |= fold_metrics(params, fold, scores, DETECTOR)
+            write_json(f"metrics/{folder}/{fold.name}.json", metrics)

@@ -13,10 +13,11 @@ from fakeface.runtime import device_name, make_fabric
 if __name__ == "__main__":
     with one_line_errors():
         params = load_params()
-        fabric = make_fabric(params)
+        fabric = make_fabric(params, parallel=True)
         by_gan, by_upsampler = (
             score_nested(params, folds, Folders(), fabric)
             for folds in (nested_folds(params), nested_upsampler_folds(params))
         )
-        metrics = provenance(params, device_name(fabric.device)) | nested_metrics(by_gan, by_upsampler)
-        write_json("metrics/nested_validation.json", metrics)
+        if fabric.is_global_zero:
+            metrics = provenance(params, device_name(fabric.device)) | nested_metrics(by_gan, by_upsampler)
+            write_json("metrics/nested_validation.json", metrics)

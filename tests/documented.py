@@ -52,6 +52,8 @@ IN_A_SMALL_CLONE = [
     "dvc queue start",
     "dvc queue status",
     "dvc exp show --only-changed",
+    "torchrun --nproc_per_node=2 pipeline/train_cffn.py",
+    "dvc commit --force train_cffn",
 ]
 # Run there, too, from the committed params and with an addition that makes it short.
 SHORTENED = {
@@ -61,6 +63,7 @@ SHORTENED = {
     "-S cn.reference=none -S cffn.epochs=12 evaluate": "-S cffn.epochs=1",
     "dvc exp run -n initial -S 'held_out=[lsgan,wgan_gp,pggan,sngan,stylegan2,digiface_dcgan]' evaluate": "--queue",
     "dvc exp run -S device=cuda -S precision=bf16 evaluate": "--queue",
+    "dvc exp run -S devices=auto evaluate": "--queue",
     "git restore params.yaml dvc.lock metrics plots && dvc checkout": "",
 }
 # Run there, too, where nothing is to be had yet; what it says then.

@@ -6,6 +6,7 @@ import csv
 from pathlib import Path
 
 import pytest
+from lightning_fabric import Fabric
 
 from fakeface.tracking import live_curves
 
@@ -14,7 +15,8 @@ def test_one_row_an_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.chdir(tmp_path)
     (tmp_path / "dvc.yaml").write_text("stages: {}\n")
     for _ in range(2):  # a rerun starts the curve anew
-        with live_curves("plots/cffn") as log:
+        with live_curves("plots/cffn", Fabric(accelerator="cpu", devices=1)) as log:
+            assert log
             for epoch in (1, 2, 3):
                 log(epoch, {"train_loss": 1 / epoch, "val_loss": 2 / epoch})
     with (tmp_path / "plots/cffn/plots/metrics/val_loss.tsv").open() as file:

@@ -338,7 +338,10 @@ class Params(_Section):
     margin: PositiveFloat
     image_size: Annotated[int, Field(ge=32, multiple_of=32)]
     device: Literal["auto", "cpu", "cuda"]
-    precision: Literal["fp32", "bf16"]
+    devices: Literal["auto"] | PositiveInt = 1
+    precision: Literal["fp32", "bf16", "fp16"]
+    deterministic: bool = False
+    compile: bool = False
     data: DataParams
     gans: Annotated[dict[GanName, GanParams], Field(min_length=1)]
     held_out: list[str]

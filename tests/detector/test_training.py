@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +58,21 @@ def test_a_resumed_run_ends_with_the_same_weights(
     for name, tensor in whole.cffn.state_dict().items():
         assert torch.equal(tensor, result.cffn.state_dict()[name]), name
     assert result.metrics["best_val_loss"] == whole.metrics["best_val_loss"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler on this machine for torch.compile")
+def test_a_compiled_network_learns_the_same(
+    tiny_params: Params, splits: tuple[DetectorData, DetectorData]
+) -> None:
+    fabric = make_fabric(tiny_params)
+    plain = CffnTrainer(tiny_params, *splits, fabric)
+    compiled = CffnTrainer(tiny_params.model_copy(update={"compile": True}), *splits, fabric)
+    results = [trainer.fit() for trainer in (plain, compiled)]
+    for one, other in zip(plain.history, compiled.history, strict=True):
+        assert other == pytest.approx(one, rel=1e-3)
+    names = [list(result.cffn.state_dict()) for result in results]
+    assert names[0] == names[1]
 
 
 def test_a_checkpoint_of_another_margin_is_not_used(

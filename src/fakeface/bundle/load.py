@@ -78,7 +78,10 @@ def load_bundle(folder: str | Path, device: str = "auto") -> Bundle:
     check_files(folder, manifest)
     if device == "cuda" and not torch.cuda.is_available():
         raise BundleError("device must be 'auto' or 'cpu' on a machine without a CUDA GPU, got 'cuda'")
-    fabric = Fabric(accelerator=device, devices=1, precision=FABRIC_PRECISION[manifest.precision])
+    cuda = torch.cuda.is_available() and device != "cpu"
+    # A CPU has no half precision; in full precision it computes the same, but for rounding.
+    precision = "fp32" if manifest.precision == "fp16" and not cuda else manifest.precision
+    fabric = Fabric(accelerator=device, devices=1, precision=FABRIC_PRECISION[precision])
     detector = Detector.load(folder / CFFN_FILE, folder / CN_FILE, fabric)
     said = {"image_size": manifest.preprocessing.image_size, **manifest.decision.model_dump(mode="json")}
     own = {

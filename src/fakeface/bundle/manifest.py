@@ -82,7 +82,7 @@ class Manifest(_Part):
     format_version: Annotated[int, Field(ge=1)] = FORMAT_VERSION
     fakeface_version: str
     torch_version: str
-    precision: Literal["fp32", "bf16"]
+    precision: Literal["fp32", "bf16", "fp16"]
     files: dict[str, Sha256]
     preprocessing: Preprocessing
     decision: Decision

@@ -78,6 +78,7 @@ class DetectorData:
         mirror: bool = False,
         pseudo_fakes: float = 0.0,
         harmed: float = 0.0,
+        places: np.ndarray | None = None,
     ) -> np.ndarray:
         """Images of ``rows``, each through one of the chains; its draws depend on ``key`` and the row.
 
@@ -89,47 +90,66 @@ class DetectorData:
             pseudo_fakes: share of the fakes among ``rows`` in whose place pseudo-fakes of photographs among
                 ``rows`` come, for training; see :mod:`fakeface.data.pseudo_fakes`.
             harmed: probability of harm before the chain, for training; see :mod:`fakeface.data.harm`.
+            places: which of ``rows`` to give, where others are another process's; None for all. They come
+                out as they would among all.
 
         Returns:
-            uint8 (len(rows), H, W, 3).
+            uint8 (len(places), H, W, 3).
         """
-        images = self.images(rows)
+        count = len(rows)
+        places = np.arange(count) if places is None else places
+        images = self.images(rows[places])
         if pseudo_fakes:
-            self._put_pseudo_fakes(images, rows, pseudo_fakes, [*key, PSEUDO_KEY])
+            self._put_pseudo_fakes(images, rows, places, pseudo_fakes, [*key, PSEUDO_KEY])
         if mirror:
-            turned = np.random.default_rng([*key, MIRROR_KEY]).random(len(rows)) < 0.5
+            turned = np.random.default_rng([*key, MIRROR_KEY]).random(count)[places] < 0.5
             images[turned] = images[turned, :, ::-1]
+        rows = rows[places]
         if harmed:
-            for place, row in enumerate(rows):
+            for number, row in enumerate(rows):
                 rng = np.random.default_rng([*key, HARM_KEY, row])
                 if rng.random() < harmed:
-                    images[place] = harm(images[place], rng)
+                    images[number] = harm(images[number], rng)
         seeds = np.column_stack([np.tile(np.asarray(key, dtype=np.int64), (len(rows), 1)), rows])
         return launder(images, protocols, seeds)
 
-    def _put_pseudo_fakes(self, images: np.ndarray, rows: np.ndarray, share: float, key: list[int]) -> None:
+    def _put_pseudo_fakes(
+        self, images: np.ndarray, rows: np.ndarray, places: np.ndarray, share: float, key: list[int]
+    ) -> None:
         rng = np.random.default_rng(key)
         photographs, fakes = (rng.permutation(np.flatnonzero(self.labels[rows] == label)) for label in (0, 1))
         count = min(round(share * len(fakes)), len(photographs))
+        number_of = {place: number for number, place in enumerate(places)}
         for photograph, place in zip(photographs[:count], fakes[:count], strict=True):
-            images[place] = pseudo_fake(images[photograph], rng)
+            if place in number_of:
+                own = np.random.default_rng([*key, place])
+                images[number_of[place]] = pseudo_fake(self.images(rows[[photograph]])[0], own)
 
 
-def random_crops(images: np.ndarray, side: int, key: Sequence[int]) -> np.ndarray:
+def random_crops(
+    images: np.ndarray,
+    side: int,
+    key: Sequence[int],
+    places: np.ndarray | None = None,
+    count: int | None = None,
+) -> np.ndarray:
     """A square of each image at a random place, for training: traces are everywhere, faces are not.
 
     Args:
         images: uint8 (B, H, W, 3).
         side: of the squares in pixels, at most H and W.
         key: what the draws depend on.
+        places: of ``images`` in their batch, where others are another process's; None if these are all.
+        count: images of that batch.
 
     Returns:
         uint8 (B, side, side, 3).
     """
     _, height, width, _ = images.shape
     rng = np.random.default_rng([*key, CROP_KEY])
-    tops = rng.integers(height - side + 1, size=len(images))
-    lefts = rng.integers(width - side + 1, size=len(images))
+    places = np.arange(len(images)) if places is None else places
+    tops = rng.integers(height - side + 1, size=count or len(images))[places]
+    lefts = rng.integers(width - side + 1, size=count or len(images))[places]
     return np.stack(
         [
             image[top : top + side, left : left + side]

@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 import torch
 from lightning_fabric import Fabric
+from torch import nn
 from tqdm import tqdm
 
-from fakeface import lite0
+from fakeface import lite0, processes
 from fakeface.data import harm, laundering, perturbations, pseudo_fakes
 from fakeface.detector import (
     batches,
@@ -38,7 +39,7 @@ from fakeface.detector.objectives import build_objective
 from fakeface.detector.schedule import learning_rate
 from fakeface.detector.variants import build_cffn
 from fakeface.errors import NonFiniteLossError
-from fakeface.params import Params
+from fakeface.params import Params, ParamsError
 
 EpochCallback = Callable[[int, dict[str, float]], None]
 # Keys that keep the random draws of different uses apart.
@@ -57,13 +58,25 @@ def _seed(params: Params, *key: int) -> list[int]:
     return [params.seed, *key]
 
 
+class _Branches(nn.Module):
+    """Two branches of one network, as in the paper: each sees its own batch, also in its batch norms."""
+
+    def __init__(self, network: FeatureNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: torch.Tensor, n_left: int) -> torch.Tensor:
+        """Images, of which the first ``n_left`` are the left branch's, to embeddings in this order."""
+        return torch.cat([self.network(x[:n_left]), self.network(x[n_left:])])
+
+
 class CffnTrainer:
-    """Trains one CFFN, resumably, on one device.
+    """Trains one CFFN, resumably, in one process or in several that share each batch.
 
     Args:
         params: validated params.
         train, val: images of the training GANs only; held-out GANs are refused.
-        fabric: device and precision.
+        fabric: devices and precision.
         epoch_callback: called after each epoch with its number (from 1) and its losses.
     """
 
@@ -80,6 +93,11 @@ class CffnTrainer:
         self.params, self.train_data, self.val_data, self.fabric = params, train, val, fabric
         self.augmentation = params.augmentation
         self.epoch_callback = epoch_callback
+        if fabric.world_size > params.cffn.batch_size:
+            raise ParamsError(
+                f"cffn.batch_size must be at least the number of processes ({fabric.world_size}), "
+                f"got {params.cffn.batch_size}"
+            )
         self.batches = BalancedBatches(train.groups, params.cffn.batch_size, params.seed)
         self.steps_per_epoch = params.cffn.steps_per_epoch or self._steps_to_show_everything()
         torch.manual_seed(params.seed)
@@ -89,7 +107,11 @@ class CffnTrainer:
         optimiser = torch.optim.Adam(learnt, lr=params.cffn.lr)
         # Images arrive with channels last; weights laid out alike save a conversion in every layer.
         self.network = network.to(memory_format=torch.channels_last).to(fabric.device)
-        self.model, self.optimiser = fabric.setup(network, optimiser)
+        processes.join_batch_norms(self.network, fabric)
+        model: nn.Module = _Branches(network) if params.cffn.pairing == "sampled" else network
+        if params.compile:
+            model = torch.compile(model)  # type: ignore[assignment]
+        self.model, self.optimiser = fabric.setup(model, optimiser)
         self.checkpoint = Checkpoint("cffn", self._fingerprint())
         self.epoch, self.seconds = 0, 0.0
         self.history: list[dict[str, float]] = []
@@ -109,13 +131,14 @@ class CffnTrainer:
             "margin": p.margin,
             "seed": p.seed,
             "precision": p.precision,
-            "device": str(self.fabric.device),
+            "compile": p.compile,
+            "device": self.fabric.device.type,
             "gans": self.train_data.gans,
         }
         hashes = [*self.train_data.manifest["sha256"], *self.val_data.manifest["sha256"]]
         networks = [cffn, features, lite0, pretrained_cffn, residual_cffn]
         inputs = [batches, dataset, harm, laundering, perturbations, pseudo_fakes]
-        modules = [*inputs, losses, objectives, schedule, *networks, sys.modules[__name__]]
+        modules = [*inputs, losses, objectives, processes, schedule, *networks, sys.modules[__name__]]
         return fingerprint(settings, hashes, modules)
 
     # --- batches -----------------------------------------------------------------------------
@@ -127,8 +150,9 @@ class CffnTrainer:
         return np.concatenate(self.batches.pairs(step))
 
     def _load(self, step: int) -> tuple[np.ndarray, np.ndarray]:
-        """Rows and laundered images of a step."""
+        """Rows of a step, and laundered images of those that are this process's."""
         rows = self._rows(step)
+        places = processes.share(len(rows), self.fabric)
         key, settings = _seed(self.params, TRAIN_KEY, step), self.params.cffn
         images = self.train_data.laundered(
             rows,
@@ -137,18 +161,23 @@ class CffnTrainer:
             mirror=settings.mirror,
             pseudo_fakes=settings.pseudo_fakes,
             harmed=settings.harmed,
+            places=places,
         )
         if settings.crop is not None:
-            images = random_crops(images, settings.crop, key)
+            images = random_crops(images, settings.crop, key, places, len(rows))
         return rows, images
 
     def _loss(self, x: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """The loss of the whole batch, whose other embeddings other processes compute."""
+        count = len(labels)
         if self.params.cffn.pairing == "batch":
-            return self.objective(self.model(x), labels)
-        # Two branches of one network: each sees its own batch, as in the paper.
-        half = len(x) // 2
-        left, right = self.model(x[:half]), self.model(x[half:])
-        return branch_pairs_loss(left, right, labels[:half] == labels[half:], self.params.margin)
+            embeddings = processes.gather(self.model(x), count, self.fabric, differentiable=True)
+            return self.objective(embeddings, labels)
+        half = count // 2
+        n_left = int((processes.share(count, self.fabric) < half).sum())
+        embeddings = processes.gather(self.model(x, n_left), count, self.fabric, differentiable=True)
+        same = labels[:half] == labels[half:]
+        return branch_pairs_loss(embeddings[:half], embeddings[half:], same, self.params.margin)
 
     def _step(self, step: int, rows: np.ndarray, images: np.ndarray) -> float:
         device = self.fabric.device
@@ -186,17 +215,23 @@ class CffnTrainer:
     @torch.no_grad()
     def validation_loss(self) -> float:
         """The objective on the validation split, both classes weighing the same."""
-        self.model.eval()
-        rows = np.arange(len(self.val_data))
-        embeddings = []
+        self.network.eval()
+        count = len(self.val_data)
+        rows = processes.share(count, self.fabric)
+        embeddings = [torch.empty(0, self.network.feature_dim, device=self.fabric.device)]
         for start in range(0, len(rows), 500):
             part = rows[start : start + 500]
             images = self.val_data.laundered(part, self.augmentation, _seed(self.params, VAL_KEY))
-            embeddings.append(self.model(to_input(images, self.fabric.device)).float())
+            with self.fabric.autocast():
+                embeddings.append(self.network(to_input(images, self.fabric.device)).float())
         labels = torch.from_numpy(self.val_data.labels).to(self.fabric.device)
-        return float(self.objective.validate(torch.cat(embeddings), labels))
+        return float(
+            self.objective.validate(processes.gather(torch.cat(embeddings), count, self.fabric), labels)
+        )
 
     def _save(self) -> None:
+        if not self.fabric.is_global_zero:
+            return
         self.checkpoint.save(
             {
                 "epoch": self.epoch,
@@ -210,7 +245,8 @@ class CffnTrainer:
         )
 
     def _resume(self) -> None:
-        state = self.checkpoint.load(self.fabric.device)
+        # Of the first process, because the others may run on a machine that does not have the file.
+        state = processes.first_alone(lambda: self.checkpoint.load(torch.device("cpu")), self.fabric)
         if state is None:
             return
         self.epoch, self.seconds, self.history = state["epoch"], state["seconds"], state["history"]
@@ -232,7 +268,11 @@ class CffnTrainer:
                 self.epoch_callback(number, losses_of_epoch)
         per_epoch = self.steps_per_epoch * len(self._rows(0))
         bar = tqdm(
-            total=epochs * per_epoch, initial=self.epoch * per_epoch, unit="img", desc="CFFN", disable=None
+            total=epochs * per_epoch,
+            initial=self.epoch * per_epoch,
+            unit="img",
+            desc="CFFN",
+            disable=processes.quiet(self.fabric),
         )
         while self.epoch < epochs:
             started = time.perf_counter()
@@ -260,6 +300,7 @@ class CffnTrainer:
         return {
             "epochs": self.epoch,
             "steps": steps,
+            "processes": self.fabric.world_size,
             "best_epoch": 1 + int(np.argmin(val)),
             "final_train_loss": self.history[-1]["train_loss"],
             "final_val_loss": val[-1],

@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from lightning_fabric import Fabric
 from tqdm import tqdm
 
+from fakeface import processes
 from fakeface.detector.batches import BalancedBatches
 from fakeface.detector.calibration import UNCALIBRATED, Calibration, fit_calibration, margins_of
 from fakeface.detector.cn import ClassificationNetwork
@@ -38,7 +39,7 @@ from fakeface.params import Params, ProtocolParams
 EpochCallback = Callable[[int, dict[str, float]], None]
 # Keys that keep the random draws of different uses apart, and from those of the CFFN's training.
 TRAIN_KEY, VAL_KEY, THRESHOLD_KEY, HARMED_KEY = 3, 4, 7, 10
-# Of each validation photograph, for the reference: twice as many as views under the three chains.
+# Of each validation photograph, for the reference.
 HARMED_VIEWS = 6
 FORWARD_BATCH = 500
 
@@ -84,26 +85,33 @@ def joint_maps(
 ) -> View:
     """Frozen features of laundered views, as a memory map in ``folder``; see ``DetectorData.laundered``.
 
+    All processes compute, the first one keeps; in the others the maps are empty.
+
     Returns:
         Row ``v * N + i`` is view ``v`` of image ``i``.
     """
     count = len(data)
     missing = np.empty(views * count)
     features: np.ndarray | None = None
-    bar = tqdm(total=views * count, unit="img", desc="features", disable=None)
+    bar = tqdm(total=views * count, unit="img", desc="features", disable=processes.quiet(fabric))
+    step = FORWARD_BATCH * fabric.world_size
     for view in range(views):
-        for start in range(0, count, FORWARD_BATCH):
-            rows = np.arange(start, min(start + FORWARD_BATCH, count))
-            images = data.laundered(rows, chains, [*key, view], harmed=harmed)
+        for start in range(0, count, step):
+            rows = np.arange(start, min(start + step, count))
+            places = processes.share(len(rows), fabric, padded=True)
+            images = data.laundered(rows, chains, [*key, view], harmed=harmed, places=places)
             with fabric.autocast():
                 maps = FeatureNetwork.joint_map(cffn.level_maps(to_input(images, fabric.device)))
-            part = maps.float().cpu().numpy()
+            part = processes.gather(maps.float(), len(rows), fabric).cpu().numpy()
+            detail = processes.gather_array(missing_detail(images), len(rows), fabric)
             if features is None:
                 path = folder / f"features-{'-'.join(map(str, key))}.npy"
-                shape = (views * count, *part.shape[1:])
+                shape = (views * count if fabric.is_global_zero else 0, *part.shape[1:])
                 features = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
-            features[view * count + start : view * count + start + len(rows)] = part
-            missing[view * count + start : view * count + start + len(rows)] = missing_detail(images)
+            first = view * count + start
+            missing[first : first + len(rows)] = detail
+            if fabric.is_global_zero:
+                features[first : first + len(rows)] = part
             bar.update(len(rows))
     bar.close()
     if features is None:
@@ -127,11 +135,13 @@ def train_cn(
 ) -> CnResult:
     """Train the CN, then calibrate it and freeze its thresholds on validation images.
 
+    Several processes share the computing of the features; the CN itself is the first one's work.
+
     Args:
         params: validated params.
         cffn: trained network; it is not changed.
         train, val: images of the training GANs only; held-out GANs are refused.
-        fabric: device and precision.
+        fabric: devices and precision.
         epoch_callback: called after each epoch with its number (from 1) and its losses.
     """
     for data in (train, val):
@@ -153,9 +163,25 @@ def train_cn(
             harmed_view = joint_maps(
                 cffn, photographs, [ProtocolParams()], fabric, key, HARMED_VIEWS, Path(folder), 1.0
             )
-        return _fit(
-            params, train, val, seen.maps, val_view, photograph_views, harmed_view, fabric, epoch_callback
-        )
+
+        def fit() -> CnResult:
+            result = _fit(
+                params,
+                train,
+                val,
+                seen.maps,
+                val_view,
+                photograph_views,
+                harmed_view,
+                processes.alone(fabric),
+                epoch_callback,
+            )
+            # Another process has another device.
+            result.cn.cpu()
+            return result
+
+        # It takes seconds: not worth dividing.
+        return processes.first_alone(fit, fabric)
 
 
 def _fit(

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from lightning_fabric import Fabric
 
+from fakeface import processes
 from fakeface.data.folders import Folders
 from fakeface.data.splits import Split
 from fakeface.detector.dataset import load_split, load_training
@@ -37,7 +38,7 @@ def score_fold(
         methods: by the name that they have in the results.
         seeds: of the trainings.
         folders: as in :func:`fakeface.detector.dataset.load_training`.
-        fabric: device and precision.
+        fabric: devices and precision.
         split: whose images are scored, test or validation.
     """
     settings = params.leave_one_out
@@ -51,9 +52,9 @@ def score_fold(
     keys = [(name, seed) for name in methods for seed in seeds]
     trained = [methods[name](fold_params(params, fold, seed), train, val, fabric) for name, seed in keys]
     scores: list[dict[str, list[np.ndarray]]] = [{protocol: [] for protocol in PROTOCOLS} for _ in keys]
-    for protocol, _, images in laundered_batches(params, test):  # laundered once for all
+    for protocol, rows, images in laundered_batches(params, test, fabric):  # laundered once for all
         for run, method in zip(scores, trained, strict=True):
-            run[protocol].append(method.score(images))
+            run[protocol].append(processes.gather_array(method.score(images), len(rows), fabric))
     runs = tuple(
         Run(name, seed, method.threshold, {key: np.concatenate(parts) for key, parts in run.items()})
         for (name, seed), method, run in zip(keys, trained, scores, strict=True)

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from lightning_fabric import Fabric
 from tqdm import tqdm
 
+from fakeface import processes
 from fakeface.detector.dataset import DetectorData
 from fakeface.detector.scoring import Detector
 from fakeface.params import PROTOCOLS, Params
@@ -29,31 +31,37 @@ class Predictions:
     embeddings: np.ndarray
 
 
-def laundered_batches(params: Params, test: DetectorData) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+def laundered_batches(
+    params: Params, test: DetectorData, fabric: Fabric
+) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     """The test split once a protocol, both classes through the same chain.
 
     Yields:
-        The protocol's name, rows int64 (B,) and images uint8 (B, S, S, 3), in order.
+        The protocol's name, rows int64 (B,), and images uint8 (b, S, S, 3) of the padded share of them that
+        this process works on; with one process, of all of them in order.
     """
-    step = params.evaluate.batch_size
-    bar = tqdm(total=len(PROTOCOLS) * len(test), unit="img", desc="evaluate", disable=None)
+    step = params.evaluate.batch_size * fabric.world_size
+    total = len(PROTOCOLS) * len(test)
+    bar = tqdm(total=total, unit="img", desc="evaluate", disable=processes.quiet(fabric))
     for number, name in enumerate(PROTOCOLS):
         protocol = getattr(params.protocols, name)
         for start in range(0, len(test), step):
             rows = np.arange(start, min(start + step, len(test)))
-            yield name, rows, test.laundered(rows, [protocol], [params.seed, TEST_KEY, number])
+            places = processes.share(len(rows), fabric, padded=True)
+            yield name, rows, test.laundered(rows, [protocol], [params.seed, TEST_KEY, number], places=places)
             bar.update(len(rows))
     bar.close()
 
 
 def predict_protocols(params: Params, detector: Detector, test: DetectorData) -> dict[str, Predictions]:
-    """Run the detector over the test split once a protocol."""
+    """Run the detector over the test split once a protocol; several processes share each batch."""
     scores: dict[str, list[np.ndarray]] = {name: [] for name in PROTOCOLS}
     embeddings: dict[str, list[np.ndarray]] = {name: [] for name in PROTOCOLS}
-    for name, rows, images in laundered_batches(params, test):
-        part_scores, part_embeddings = detector.score_and_embed(images, len(rows))
-        scores[name].append(part_scores)
-        embeddings[name].append(part_embeddings)
+    fabric = detector.fabric
+    for name, rows, images in laundered_batches(params, test, fabric):
+        part_scores, part_embeddings = detector.score_and_embed(images, len(images))
+        scores[name].append(processes.gather_array(part_scores, len(rows), fabric))
+        embeddings[name].append(processes.gather_array(part_embeddings, len(rows), fabric))
     return {
         name: Predictions(np.concatenate(scores[name]), np.concatenate(embeddings[name]))
         for name in PROTOCOLS
