@@ -11,6 +11,7 @@ from fakeface.demo import command as demo
 from fakeface.errors import FakefaceError
 from fakeface.export import command as export
 from fakeface.predict import command as predict
+from fakeface.score import command as score
 
 
 def parser() -> argparse.ArgumentParser:
@@ -19,6 +20,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"fakeface {__version__}")
     commands = top.add_subparsers(required=True, metavar="COMMAND")
     predict.add_parser(commands)
+    score.add_parser(commands)
     export.add_parser(commands)
     demo.add_parser(commands)
     return top

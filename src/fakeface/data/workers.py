@@ -96,12 +96,12 @@ _finder: FaceFinder | None = None
 
 def _start_worker(face_model: Path | None) -> None:
     global _finder
-    _die_with_parent()
+    die_with_parent()
     # The processes already use every core.
     _finder = None if face_model is None else FaceFinder(face_model, threads=1)
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """Pool workers wait for work for ever if the parent is killed; end them with it."""
     parent = multiprocessing.parent_process()
     if parent is None:

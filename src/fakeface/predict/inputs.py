@@ -40,7 +40,7 @@ def expand(names: Sequence[str], listed: Iterable[str]) -> Iterator[Path | Refus
         path = Path(name)
         if path.is_dir():
             found = False
-            for picture in _pictures_below(path):
+            for picture in pictures_below(path):
                 found = True
                 yield picture
             if not found:
@@ -51,14 +51,15 @@ def expand(names: Sequence[str], listed: Iterable[str]) -> Iterator[Path | Refus
             yield Refused(name, "not a regular file" if path.exists() else "no such file or folder")
 
 
-def _pictures_below(folder: Path) -> Iterator[Path]:
+def pictures_below(folder: Path) -> Iterator[Path]:
+    """Files with the suffix of a picture in a folder, then in the folders in it; links are not followed."""
     entries = sorted(folder.iterdir())
     for entry in entries:
         if entry.suffix.lower() in IMAGE_SUFFIXES and entry.is_file():
             yield entry
     for entry in entries:
         if entry.is_dir() and not entry.is_symlink():
-            yield from _pictures_below(entry)
+            yield from pictures_below(entry)
 
 
 def read_picture(path: Path) -> bytes:

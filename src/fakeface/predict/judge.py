@@ -72,18 +72,34 @@ def judge(
     attribution: AttributionHead | None = None,
     batch_size: int = 64,
 ) -> Iterator[Picture]:
-    """Judge pictures in order, some at a time, so that any number of them fits in memory.
+    """Judge picture files in order, see :func:`judge_contents`.
 
     Args:
         entries: as :func:`fakeface.predict.inputs.expand` gives them.
+        detector, finder, attribution, batch_size: as there.
+    """
+    return judge_contents(map(_content, entries), detector, finder, attribution, batch_size)
+
+
+def judge_contents(
+    contents: Iterable[tuple[str, bytes | PictureError]],
+    detector: Detector,
+    finder: FaceFinder | None,
+    attribution: AttributionHead | None = None,
+    batch_size: int = 64,
+) -> Iterator[Picture]:
+    """Judge pictures in order, some at a time, so that any number of them fits in memory.
+
+    Args:
+        contents: the name of each picture, and the bytes of its file or why they cannot be read.
         detector: trained.
         finder: of faces; None: every picture is one aligned face already.
         attribution: says which GAN a fake resembles; None: nothing is said.
         batch_size: faces a pass of the networks.
     """
     waiting: list[Picture] = []
-    for entry in entries:
-        waiting.append(_prepare(entry, detector.image_size, finder))
+    for name, content in contents:
+        waiting.append(_prepare(name, content, detector.image_size, finder))
         if sum(len(picture.faces) for picture in waiting) >= batch_size or len(waiting) >= batch_size:
             yield from _scored(waiting, detector, attribution, batch_size)
             waiting = []
@@ -141,14 +157,23 @@ def _attributed(faces: list[Judged], detector: Detector, head: AttributionHead) 
     return result
 
 
-def _prepare(entry: Path | Refused, image_size: int, finder: FaceFinder | None) -> Picture:
+def _content(entry: Path | Refused) -> tuple[str, bytes | PictureError]:
     if isinstance(entry, Refused):
-        return Picture(entry.name, message=entry.reason, failed=True)
+        return entry.name, PictureError(entry.reason)
     try:
-        faces = faces_of(decode(read_picture(entry)), image_size, finder)
+        return str(entry), read_picture(entry)
+    except PictureError as error:
+        return str(entry), error
+
+
+def _prepare(name: str, content: bytes | PictureError, image_size: int, finder: FaceFinder | None) -> Picture:
+    try:
+        if isinstance(content, PictureError):
+            raise content
+        faces = faces_of(decode(content), image_size, finder)
     except (PictureError, CorruptImageError) as error:
-        return Picture(str(entry), message=str(error), failed=True)
-    return Picture(str(entry), faces, message=None if faces else NO_FACE)
+        return Picture(name, message=str(error), failed=True)
+    return Picture(name, faces, message=None if faces else NO_FACE)
 
 
 def _scored(
