@@ -41,6 +41,7 @@ IN_A_SMALL_CLONE = [
     "fakeface predict picture.jpg",
     "fakeface predict --json picture.jpg",
     "fakeface predict --explain heatmaps picture.jpg",
+    "fakeface score folder_of_pictures --out scores.parquet",
     "fakeface export --out detector.onnx",
     "python -m fakeface.regression --base main",
     "dvc exp run -S margin=0.7 evaluate",
@@ -96,6 +97,12 @@ ELSEWHERE = {
         ".ci/run",
         "python -m pytest",
     ),
-    "pip install -e '.[demo]'": ("pyproject.toml", "fakeface[demo,diffusers,docs]"),
+    "pip install -e '.[demo]'": ("pyproject.toml", "fakeface[demo,diffusers,docs,ray,score]"),
+    "pip install -e '.[score]'": ("pyproject.toml", "fakeface[demo,diffusers,docs,ray,score]"),
+    "pip install -e '.[ray]'": ("pyproject.toml", "fakeface[demo,diffusers,docs,ray,score]"),
+    "fakeface score folder_of_pictures --out scores_of_ray.parquet --engine ray --workers 2": (
+        "tests/score/test_score.py",
+        '@pytest.mark.parametrize("engine", ["local", "ray"])',
+    ),
     "fakeface demo": ("tests/demo/test_page.py", "fakeface.cli"),
 }

@@ -297,7 +297,7 @@ def shell(project: Project, script: str, expect: int = 0) -> str:
 
 def test_every_command_of_the_documentation_runs(project: Project) -> None:
     """In the order of a reader who tries them all; see tests/documented.py."""
-    made = ("/*.jpg", "/folder_of_pictures", "/heatmaps", "/detector.onnx", "/dvc_plots")
+    made = ("/*.jpg", "/folder_of_pictures", "/heatmaps", "/detector.onnx", "/scores.parquet", "/dvc_plots")
     (project.folder / ".git" / "info" / "exclude").write_text("\n".join(made))
     for path in (project.folder / "results").glob("study_*.json"):
         path.unlink()
