@@ -135,13 +135,22 @@ class GanParams(_Section):
 
 
 class GenerateParams(_Section):
-    """How many images each generator makes for each split."""
+    """How many images each generator makes for each split.
+
+    Attributes:
+        disturbed: share of the training images that come from copies with other weights, see
+            :mod:`fakeface.gans.disturbed`.
+        batch_size: images at native size in memory at a time, about; on a GPU also images a pass.
+        device: ``cpu``: a machine with a GPU and one without make the same fakes. ``auto`` (a GPU where there
+            is one) and ``cuda`` are faster and round otherwise.
+    """
 
     n_train: PositiveInt
     n_val: PositiveInt
     n_test: PositiveInt
     disturbed: Fraction
     batch_size: PositiveInt
+    device: Literal["auto", "cpu", "cuda"] = "cpu"
 
 
 class CurationParams(_Section):
@@ -244,7 +253,7 @@ class CnParams(_Section):
 
     Attributes:
         reference: what a picture's margin is compared with: ``detail``, the mean of validation
-            photographs that were compressed as much (:mod:`fakeface.detector.reference`), or ``none``.
+            photographs that miss as much fine detail (:mod:`fakeface.detector.reference`), or ``none``.
         calibration: what is fitted on validation logits, so that scores are probabilities.
         target_fpr: share of validation photographs above the threshold, under each of the training's
             chains; those images are called fake.

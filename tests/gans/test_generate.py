@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from fakeface.data.splits import SPLITS
 from fakeface.gans import registry
 from fakeface.gans.architectures import build_generator
 from fakeface.gans.generate import generate, write_gallery
-from fakeface.gans.latents import draw_latents
+from fakeface.gans.latents import draw_latents, latent_batches
 from fakeface.gans.sampler import GeneratorOutputError
 from fakeface.gans.weights import WeightsError, save_network
 from fakeface.params import GanParams, Params, ParamsError
@@ -192,3 +193,34 @@ def test_disturbed_training_images_leave_everything_else_as_it_was(params: Param
     between = np.abs(plain["train"][kept:].astype(float) - np.roll(half["train"][kept:], 1, axis=0)).mean()
     assert distance < between
     np.testing.assert_array_equal(half["train"], sets(0.5)["train"])
+
+
+@pytest.mark.parametrize("distribution", ["normal", "uniform"])
+def test_latents_in_batches_are_those_drawn_at_once(distribution: Literal["normal", "uniform"]) -> None:
+    whole = draw_latents("dcgan", "val", 23, 3, 1, distribution)
+    for size in (1, 7, 50):
+        parts = list(latent_batches("dcgan", "val", 23, 3, 1, distribution, size=size))
+        np.testing.assert_array_equal(np.concatenate(parts), whole)
+        parts = list(latent_batches("dcgan", "val", 23, 3, 1, distribution, size=size, skip=9))
+        np.testing.assert_array_equal(np.concatenate(parts), whole[9:])
+
+
+def test_a_gpu_that_is_not_there_is_refused(params: Params, tmp_path: Path) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    generate_params = params.generate.model_copy(update={"device": "cuda"})
+    params = params.model_copy(update={"generate": generate_params})
+    with pytest.raises(ParamsError, match="generate.device must be 'cpu' or 'auto' on a machine without"):
+        generate("native", params, tmp_path / "fake", tmp_path / "gallery.png")
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU on this machine")
+def test_a_gpu_makes_much_the_same_fakes(params: Params, tmp_path: Path) -> None:
+    run("native", params, tmp_path / "cpu")
+    generate_params = params.generate.model_copy(update={"device": "cuda"})
+    run("native", params.model_copy(update={"generate": generate_params}), tmp_path / "gpu")
+    cpu, gpu = (
+        ImageSet.read(tmp_path / where / "fake/native/test").images.astype(int) for where in ("cpu", "gpu")
+    )
+    assert np.abs(cpu - gpu).max() <= 3

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from fakeface.data.splits import Split
-from fakeface.gans.latents import draw_latents, draw_seeds
+from fakeface.gans.latents import draw_seeds, latent_batches
 from fakeface.gans.sampler import SAMPLE_BATCH, Generator, Source
 
 # Standard deviation of the factors, drawn anew for every copy. At 0.2 the faces begin to fall apart.
@@ -43,10 +43,11 @@ class DisturbedGenerator:
         if plain:
             yield from self.generator.batches(split, plain, seed, batch_size)
         source = self.generator
-        z = draw_latents(self.name, split, count, source.z_dim, seed, source.distribution)[plain:]
-        copies = draw_seeds(f"{self.name} disturbed", split, -(-len(z) // SAMPLE_BATCH), seed)
-        for number, copy_seed in enumerate(copies):
-            part = z[number * SAMPLE_BATCH : (number + 1) * SAMPLE_BATCH]
+        parts = latent_batches(
+            self.name, split, count, source.z_dim, seed, source.distribution, size=SAMPLE_BATCH, skip=plain
+        )
+        copies = draw_seeds(f"{self.name} disturbed", split, -(-(count - plain) // SAMPLE_BATCH), seed)
+        for part, copy_seed in zip(parts, copies, strict=True):
             with _Disturbance(source.network, int(copy_seed)):
                 yield source.sample(part, clip=True)
 

@@ -4,62 +4,74 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from PIL import Image
 from tqdm import tqdm
 
 from fakeface.atomic import atomic_directory, atomic_path
-from fakeface.data.imageset import ImageSet
+from fakeface.data.imageset import ImageSet, ImageSetWriter
 from fakeface.data.preprocess import ImageTooSmallError, preprocess
 from fakeface.data.splits import SPLITS, Split
 from fakeface.gans import registry
 from fakeface.gans.disturbed import with_disturbed
-from fakeface.gans.sampler import Source
+from fakeface.gans.sampler import Generator, Source
 from fakeface.params import Params, ParamsError
 
 GALLERY_SIDE = 8
+COLUMNS = ("name", "source", "sha256", "split", "width", "height")
 
 logger = logging.getLogger(__name__)
+
+
+def sampled(
+    source: Source, split: Split, count: int, image_size: int, seed: int, batch_size: int
+) -> Iterator[tuple[np.ndarray, tuple[object, ...]]]:
+    """``count`` images of one split, or as many as the source has, through the preprocessing of photographs.
+
+    Args:
+        source: of the images.
+        split: whose images.
+        count: how many, at most.
+        image_size: side of the prepared images.
+        seed: of the source's draws.
+        batch_size: images held at native size at a time, about; it has no influence on the result.
+
+    Yields:
+        uint8 (image_size, image_size, 3) and its row of the manifest, see ``COLUMNS``.
+
+    Raises:
+        ImageTooSmallError: if the source's images are smaller than ``image_size``.
+    """
+    row = 0
+    with tqdm(total=count, desc=f"{source.name} {split}", unit="img", disable=None) as bar:
+        for batch in source.batches(split, count, seed, batch_size):
+            for image in batch:
+                try:
+                    pixels = np.ascontiguousarray(preprocess(Image.fromarray(image), image_size))
+                except ImageTooSmallError as error:
+                    raise ImageTooSmallError(f"gans.{source.name}: {error}") from error
+                sha256 = hashlib.sha256(pixels.data).hexdigest()
+                height, width, _ = image.shape
+                yield pixels, (f"{source.name}/{split}/{row:06d}", source.name, sha256, split, width, height)
+                row += 1
+            bar.update(len(batch))
 
 
 def sample_split(
     source: Source, split: Split, count: int, image_size: int, seed: int, batch_size: int
 ) -> ImageSet:
-    """``count`` images of one split, or as many as the source has, through the preprocessing of photographs.
-
-    Args:
-        batch_size: images held at native size at a time, about; it has no influence on the result.
-
-    Raises:
-        ImageTooSmallError: if the source's images are smaller than ``image_size``.
-    """
-    images = np.empty((count, image_size, image_size, 3), dtype=np.uint8)
-    sizes: list[tuple[int, int]] = []
-    with tqdm(total=count, desc=f"{source.name} {split}", unit="img", disable=None) as bar:
-        for batch in source.batches(split, count, seed, batch_size):
-            for image in batch:
-                try:
-                    images[len(sizes)] = preprocess(Image.fromarray(image), image_size)
-                except ImageTooSmallError as error:
-                    raise ImageTooSmallError(f"gans.{source.name}: {error}") from error
-                sizes.append((image.shape[1], image.shape[0]))
-            bar.update(len(batch))
-    images = images[: len(sizes)]
-    manifest = pd.DataFrame(
-        {
-            "name": [f"{source.name}/{split}/{row:06d}" for row in range(len(sizes))],
-            "source": source.name,
-            "sha256": [hashlib.sha256(image.tobytes()).hexdigest() for image in images],
-            "split": split,
-            "width": [width for width, _ in sizes],
-            "height": [height for _, height in sizes],
-        }
-    )
-    return ImageSet(images, manifest)
+    """All of :func:`sampled` in memory, for small numbers."""
+    pairs = list(sampled(source, split, count, image_size, seed, batch_size))
+    images = [pixels for pixels, _ in pairs]
+    shape = (len(images), image_size, image_size, 3)
+    manifest = pd.DataFrame([row for _, row in pairs], columns=list(COLUMNS))
+    return ImageSet(np.array(images, dtype=np.uint8).reshape(shape), manifest)
 
 
 def write_gallery(path: Path, images: np.ndarray) -> None:
@@ -77,36 +89,47 @@ def write_gallery(path: Path, images: np.ndarray) -> None:
 def generate(name: str, params: Params, out: Path, gallery: Path) -> dict[str, Any]:
     """Write ``out``/{train,val,test} and the picture ``gallery`` for the GAN ``gans.<name>``.
 
-    Everything runs on the CPU: one machine gives the same bytes with and without a GPU.
+    Memory does not grow with the number of images. With ``generate.device: cpu`` one machine gives the same
+    bytes with and without a GPU.
 
     Returns:
         ``{gan, train, val, test, duplicates}``: images a split, and how many images repeat the pixels of an
         earlier one in any split (a sign of mode collapse; they are kept).
 
     Raises:
-        ParamsError: if params.yaml has no such GAN.
+        ParamsError: if params.yaml has no such GAN, or there is no GPU where one is asked for.
         ImageTooSmallError, LoaderError, WeightsError, WheelError, GeneratorOutputError: see their docstrings.
     """
     if name not in params.gans:
         raise ParamsError(f"gans has no entry {name!r}, expected one of {', '.join(params.gans)}")
-    source = with_disturbed(registry.load(name, params.gans[name]), params.generate.disturbed)
-    wanted = {
-        "train": params.generate.n_train,
-        "val": params.generate.n_val,
-        "test": params.generate.n_test,
-    }
-    seen: set[str] = set()
+    settings = params.generate
+    source = registry.load(name, params.gans[name])
+    device = _device(settings.device)
+    if device.type != "cpu" and isinstance(source, Generator):
+        source.to(device, settings.batch_size)
+    source = with_disturbed(source, settings.disturbed)
+    wanted = {"train": settings.n_train, "val": settings.n_val, "test": settings.n_test}
+    seen: set[bytes] = set()
     counts: dict[str, int] = {}
     with atomic_directory(out) as temporary:
         for split in SPLITS:
-            fakes = sample_split(
-                source, split, wanted[split], params.image_size, params.seed, params.generate.batch_size
-            )
-            counts[split] = len(fakes)
-            fakes.write(temporary / split)
-            seen.update(fakes.manifest["sha256"])
-    write_gallery(gallery, fakes.images)  # of the last split, test
+            with ImageSetWriter(temporary / split, params.image_size, COLUMNS) as writer:
+                for pixels, row in sampled(
+                    source, split, wanted[split], params.image_size, params.seed, settings.batch_size
+                ):
+                    writer.append(pixels, row)
+                    seen.add(bytes.fromhex(str(row[COLUMNS.index("sha256")])))
+            counts[split] = len(writer)
+    write_gallery(gallery, ImageSet.read(out / "test").images)
     duplicates = sum(counts.values()) - len(seen)
     if duplicates:
         logger.warning("%s: %d of %d images repeat an earlier one", name, duplicates, sum(counts.values()))
     return {"gan": name, **counts, "duplicates": duplicates}
+
+
+def _device(wanted: str) -> torch.device:
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise ParamsError(
+            "generate.device must be 'cpu' or 'auto' on a machine without a CUDA GPU, got 'cuda'"
+        )
+    return torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")

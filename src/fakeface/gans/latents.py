@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
@@ -32,10 +33,33 @@ def draw_latents(
     Returns:
         float32 (count, z_dim).
     """
+    batches = list(latent_batches(gan, split, count, z_dim, seed, distribution, size=max(count, 1)))
+    return batches[0] if batches else np.empty((0, z_dim), dtype=np.float32)
+
+
+def latent_batches(
+    gan: str,
+    split: Split,
+    count: int,
+    z_dim: int,
+    seed: int,
+    distribution: Literal["normal", "uniform"] = "normal",
+    *,
+    size: int,
+    skip: int = 0,
+) -> Iterator[np.ndarray]:
+    """The latents of :func:`draw_latents` without the first ``skip``, ``size`` at a time."""
     stream = _stream(gan, split, seed)
-    if distribution == "normal":
-        return stream.standard_normal((count, z_dim)).astype(np.float32)
-    return stream.uniform(-1, 1, (count, z_dim)).astype(np.float32)
+
+    def draw(rows: int) -> np.ndarray:
+        if distribution == "normal":
+            return stream.standard_normal((rows, z_dim)).astype(np.float32)
+        return stream.uniform(-1, 1, (rows, z_dim)).astype(np.float32)
+
+    for start in range(0, skip, size):
+        draw(min(size, skip - start))
+    for start in range(skip, count, size):
+        yield draw(min(size, count - start))
 
 
 def draw_seeds(gan: str, split: Split, count: int, seed: int) -> np.ndarray:

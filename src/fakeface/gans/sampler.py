@@ -11,9 +11,9 @@ from torch import nn
 
 from fakeface.data.splits import Split
 from fakeface.errors import FakefaceError
-from fakeface.gans.latents import draw_latents
+from fakeface.gans.latents import latent_batches
 
-# Convolutions may round differently for another batch shape, so every forward has this one.
+# Convolutions may round differently for another batch shape, so every forward on a CPU has this one.
 SAMPLE_BATCH = 50
 # How far beyond its range rounding may carry a network that ends in tanh, as a share of half of the range.
 RANGE_SLACK = 1e-3
@@ -58,19 +58,25 @@ class Generator:
         self.value_range = value_range
         self.distribution: Literal["normal", "uniform"] = distribution
         self.network = network.eval().requires_grad_(False)
+        self.device, self.forward_batch = torch.device("cpu"), SAMPLE_BATCH
+
+    def to(self, device: torch.device, forward_batch: int) -> Generator:
+        """This generator on another device, with so many latents a pass: other rounding, other bytes."""
+        self.network.to(device)
+        self.device, self.forward_batch = device, forward_batch
+        return self
 
     def batches(self, split: Split, count: int, seed: int, batch_size: int) -> Iterator[np.ndarray]:
         """``count`` images of ``split``; ``batch_size`` is rounded up to a multiple of the network's own."""
-        z = draw_latents(self.name, split, count, self.z_dim, seed, self.distribution)
-        step = -(-batch_size // SAMPLE_BATCH) * SAMPLE_BATCH
-        for start in range(0, count, step):
-            yield self.sample(z[start : start + step])
+        size = -(-batch_size // self.forward_batch) * self.forward_batch
+        for z in latent_batches(self.name, split, count, self.z_dim, seed, self.distribution, size=size):
+            yield self.sample(z)
 
     @torch.inference_mode()
     def sample(self, z: np.ndarray, *, clip: bool = False) -> np.ndarray:
         """Images of ``z``; v in [black, white] becomes ``round(255 * (v - black) / (white - black))``.
 
-        Latents go through the network ``SAMPLE_BATCH`` at a time, the last batch padded with zeros, so
+        Latents go through the network ``forward_batch`` at a time, the last batch padded with zeros, so
         calls that split ``z`` at multiples of that size give the bytes of a single call.
 
         Args:
@@ -86,11 +92,12 @@ class Generator:
         """
         if z.ndim != 2 or z.shape[1] != self.z_dim or len(z) == 0:
             raise ValueError(f"{self.name}: latents must be (B, {self.z_dim}) with B >= 1, got {z.shape}")
-        padded = np.zeros((-(-len(z) // SAMPLE_BATCH) * SAMPLE_BATCH, self.z_dim), dtype=np.float32)
+        step = self.forward_batch
+        padded = np.zeros((-(-len(z) // step) * step, self.z_dim), dtype=np.float32)
         padded[: len(z)] = z
         batches = [
-            self._forward(torch.from_numpy(batch), clip)
-            for batch in padded.reshape(-1, SAMPLE_BATCH, self.z_dim)
+            self._forward(torch.from_numpy(batch).to(self.device), clip)
+            for batch in padded.reshape(-1, step, self.z_dim)
         ]
         return np.concatenate(batches)[: len(z)]
 
@@ -111,4 +118,4 @@ class Generator:
                 f"{self.name}: output must lie in {expected}, got [{low:.4g}, {high:.4g}]"
             )
         pixels = x.float().add(-black).mul(255 / (white - black)).round().clamp(0, 255).to(torch.uint8)
-        return pixels.permute(0, 2, 3, 1).contiguous().numpy()
+        return pixels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
