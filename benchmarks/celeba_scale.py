@@ -1,0 +1,154 @@
+"""The data side at CelebA's size: time, memory and disk of each step.
+
+python benchmarks/celeba_scale.py WORK                  # about 10 GB, a quarter of an hour on two cores
+python benchmarks/celeba_scale.py WORK --photographs 20000
+
+WORK gets a stand-in for CelebA: its official files and split sizes, filled with variants of --archive's
+photographs (shifted, recompressed) of the official size, no two alike. One that is there is used again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import io
+import json
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import numpy as np
+from peak_memory import INTERVAL_SECONDS, descendants, memory
+from PIL import Image
+
+from fakeface.data.archives import open_archive
+
+PHOTOGRAPHS, IDENTITIES = 202_599, 10_177
+# Where the official partition begins to validate and to test, as shares of all.
+VALIDATE, TEST = 162_770 / PHOTOGRAPHS, 182_637 / PHOTOGRAPHS
+FILES = ("img_align_celeba.zip", "list_eval_partition.txt", "identity_CelebA.txt")
+STEPS = ("download", "prepare", "training_data")
+
+
+def variant(picture: np.ndarray, number: int) -> bytes:
+    """A JPEG file of the shifted picture; ``number`` decides shift and quality."""
+    rng = np.random.default_rng(number)
+    shifted = np.roll(picture, rng.integers(-8, 9, 2), axis=(0, 1))
+    image = Image.fromarray(shifted).rotate(float(rng.uniform(-3, 3)), resample=Image.Resampling.BILINEAR)
+    buffer = io.BytesIO()
+    image.save(buffer, format="JPEG", quality=int(rng.integers(70, 96)))
+    return buffer.getvalue()
+
+
+def stand_in(root: Path, archive: Path, count: int) -> None:
+    """CelebA's three files in ``root``, with ``count`` photographs."""
+    with open_archive(archive) as opened:
+        pictures = [
+            np.asarray(Image.open(io.BytesIO(content)).convert("RGB").resize((178, 218)))
+            for _, content in opened
+        ]
+    root.mkdir(parents=True)
+    partition, identity = io.StringIO(), io.StringIO()
+    with zipfile.ZipFile(root / FILES[0], "w", zipfile.ZIP_STORED) as packed:
+        for number in range(1, count + 1):
+            name = f"{number:06d}.jpg"
+            packed.writestr(f"img_align_celeba/{name}", variant(pictures[number % len(pictures)], number))
+            code = int(number > VALIDATE * count) + int(number > TEST * count)
+            partition.write(f"{name} {code}\n")
+            # A person is in one split only.
+            identity.write(f"{name} {code * IDENTITIES + number % (IDENTITIES // 3)}\n")
+    (root / FILES[1]).write_text(partition.getvalue())
+    (root / FILES[2]).write_text(identity.getvalue())
+
+
+def step(name: str, work: Path) -> None:
+    """Do one step in this process and print a line about it."""
+    from fakeface.data.prepare import prepare
+    from fakeface.data.sources import RemoteFile, download
+    from fakeface.params import load_params
+
+    params = load_params("profiles/celeba.yaml")
+    params = params.model_copy(
+        update={"data": params.data.model_copy(update={"root": str(work / "root")}), "held_out": []}
+    )
+    if name == "download":
+        md5 = {}
+        for file in FILES:
+            with (work / "root" / file).open("rb") as opened:
+                md5[file] = hashlib.file_digest(opened, "md5").hexdigest()
+        files = [RemoteFile(file, f"http://127.0.0.1:1/{file}", md5[file]) for file in FILES]
+        download(params, work / "raw", celeba_files=files)
+    elif name == "prepare":
+        print(json.dumps(prepare(work / "raw", work / "real", params)))
+    else:
+        training_data(params, work)
+
+
+def training_data(params: object, work: Path) -> None:
+    """Batches as the CFFN's training takes them, photographs and as many stand-ins for fakes."""
+    from fakeface.data.imageset import ImageSet
+    from fakeface.detector.batches import BalancedBatches
+    from fakeface.detector.dataset import DetectorData, random_crops
+
+    real = ImageSet.read(work / "real" / "train")
+    data = DetectorData(
+        (real, real),
+        np.repeat([0, 1], len(real)),
+        real.manifest,
+        ("photographs again",),
+    )
+    batches = BalancedBatches(data.groups, 88, 0)
+    began, images = time.perf_counter(), 0
+    number = 0
+    while time.perf_counter() - began < 20:
+        rows = batches.batch(number)
+        batch = data.laundered(rows, params.augmentation, [0, number], mirror=True)  # type: ignore[attr-defined]
+        random_crops(batch, 32, [0, number])
+        images += len(rows)
+        number += 1
+    print(f"{images / (time.perf_counter() - began):.0f} images/s laundered for training, one thread")
+
+
+def measured(command: list[str]) -> tuple[float, float]:
+    """Seconds and GiB at most of a command and all its processes."""
+    began, peak = time.perf_counter(), 0
+    running = subprocess.Popen(command)
+    while running.poll() is None:
+        peak = max(peak, sum(memory(pid) for pid in descendants(running.pid)))
+        time.sleep(INTERVAL_SECONDS)
+    if running.returncode:
+        raise SystemExit(f"{' '.join(command)}: exit code {running.returncode}")
+    return time.perf_counter() - began, peak / 2**20
+
+
+def gibibytes(folder: Path) -> float:
+    """Size of all files in a folder."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 2**30
+
+
+def main() -> None:
+    """Make the stand-in unless it is there, run every step and print what it took."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("work", type=Path)
+    parser.add_argument("--photographs", type=int, default=PHOTOGRAPHS)
+    parser.add_argument("--archive", type=Path, default=Path("data/raw/images.zip"))
+    parser.add_argument("--step", choices=STEPS, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.step:
+        step(options.step, options.work)
+        return
+    if not (options.work / "root").exists():
+        began = time.perf_counter()
+        stand_in(options.work / "root", options.archive, options.photographs)
+        print(f"stand-in made in {time.perf_counter() - began:.0f} s")
+    for name in STEPS:
+        seconds, peak = measured([sys.executable, __file__, str(options.work), "--step", name])
+        print(f"{name}: {seconds:.0f} s, {peak:.2f} GiB of memory at most", flush=True)
+    for folder in ("root", "raw", "real"):
+        print(f"{folder}: {gibibytes(options.work / folder):.2f} GiB on disk")
+
+
+if __name__ == "__main__":
+    main()
