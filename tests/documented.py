@@ -74,6 +74,13 @@ NOTHING_YET = {
     "python -m fakeface.studies table losses": "study_losses.json: no such metrics file",
     "python -m fakeface.studies table curation": "study_curation.json: no such metrics file",
 }
+# Run there, too: folds by two workers of the queue.
+FOLDS = [
+    "dvc stage list --name-only | grep -E '^(leave_one|baselines)' | xargs -n 1 dvc exp run --queue",
+    "CUDA_VISIBLE_DEVICES=0 dvc queue start --jobs 1",
+    "CUDA_VISIBLE_DEVICES=1 dvc queue start --jobs 2",
+    "dvc repro",
+]
 # A profile takes the place of the small params; what would run is listed, nothing runs.
 PROFILES = {
     "cp profiles/celeba.yaml params.yaml": "dvc repro",

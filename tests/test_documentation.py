@@ -22,6 +22,7 @@ def test_what_runs_each_command_is_known() -> None:
         *documented.IN_A_SMALL_CLONE,
         *documented.SHORTENED,
         *documented.NOTHING_YET,
+        *documented.FOLDS,
         *documented.PROFILES,
         *documented.ZOO,
         *documented.ELSEWHERE,

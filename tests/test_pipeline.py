@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -324,6 +325,31 @@ def test_every_command_of_the_documentation_runs(project: Project) -> None:
     assert "study-losses-margin-1.0" in project.run("dvc", "queue", "status")
     for command, message in documented.NOTHING_YET.items():
         assert message in shell(project, command, expect=1)
+
+
+def test_folds_run_side_by_side_through_the_queue(project: Project) -> None:
+    path = project.folder / "params.yaml"
+    params = yaml.safe_load(path.read_text())
+    params["leave_one_out"]["cffn_steps"] = 3
+    path.write_text(yaml.safe_dump(params, sort_keys=False))
+    queue, first, second, then = documented.FOLDS
+    queued = shell(project, queue.replace("(leave_one|baselines)", "leave_one_out@"))
+    names = re.findall(r"Queued experiment '([\w-]+)'", queued)
+    assert len(names) == 3
+    # A worker keeps an output open that is not its own.
+    shell(project, f"({first}; {second}) > /dev/null 2>&1")
+    deadline = time.monotonic() + 300
+    while sum(f"{name} " in line and "Success" in line for line in status(project) for name in names) < 3:
+        assert time.monotonic() < deadline
+        time.sleep(1)
+    output = shell(project, f"{then} leave_one_out")
+    assert stages_run(output) == set()
+    assert output.count("is cached - skipping run") == 3
+    assert project.metrics("leave_one_out/dcgan.json")["seed"] == 0
+
+
+def status(project: Project) -> list[str]:
+    return project.run("dvc", "queue", "status").splitlines()
 
 
 def test_profiles_name_stages_that_exist(project: Project) -> None:
