@@ -79,7 +79,6 @@ FOLDS = [
     "dvc stage list --name-only | grep -E '^(leave_one|baselines)' | xargs -n 1 dvc exp run --queue",
     "CUDA_VISIBLE_DEVICES=0 dvc queue start --jobs 1",
     "CUDA_VISIBLE_DEVICES=1 dvc queue start --jobs 2",
-    "dvc repro",
 ]
 # A profile takes the place of the small params; what would run is listed, nothing runs.
 PROFILES = {
