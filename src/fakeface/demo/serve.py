@@ -33,11 +33,12 @@ def serve(detector: str, samples: Path, host: str, port: int, device: str = "aut
         DemoError: if the address cannot be listened on.
         BundleError: if there is no usable detector.
     """
+    for_strangers = not _is_loopback(host)
     bundle = load_bundle(detector, device)
     finder = FaceFinder(bundle.faces)
     size = bundle.detector.image_size
     offered = sample_pictures(samples, tuple(bundle.manifest.training.n_fakes), size)
-    if not _is_loopback(host):
+    if for_strangers:
         # CelebA's photographs must not be handed on.
         offered = [sample for sample in offered if sample.source != PHOTOGRAPH]
     # The first pass allocates and compiles; no visitor should wait for it.
@@ -62,8 +63,11 @@ def serve(detector: str, samples: Path, host: str, port: int, device: str = "aut
 
 
 def _is_loopback(host: str) -> bool:
-    """Whether only this machine reaches the address."""
-    found = {str(info[4][0]) for info in socket.getaddrinfo(host, None)}
+    """Whether only this machine reaches the address; DemoError if there is no such address."""
+    try:
+        found = {str(info[4][0]) for info in socket.getaddrinfo(host, None)}
+    except OSError as error:
+        raise DemoError(f"cannot listen on {host}: {error}") from error
     return all(ipaddress.ip_address(address).is_loopback for address in found)
 
 
