@@ -67,7 +67,7 @@ def build_network(weights: str | Path) -> nn.Module:
 
 
 def fuse(network: nn.Module) -> nn.Module:
-    """Fold each batch norm into its convolution, in place: the same function, a third faster on a CPU."""
+    """Fold batch norms and paddings into convolutions, in place: the same function, faster on a CPU."""
     pairs = {
         "_conv_stem": "_bn0",
         "_conv_head": "_bn1",
@@ -78,12 +78,27 @@ def fuse(network: nn.Module) -> nn.Module:
     for module in list(network.modules()):
         if isinstance(module, nn.ReLU6):
             module.inplace = True
-        for convolution, norm in pairs.items():
-            if isinstance(getattr(module, convolution, None), nn.Conv2d):
-                setattr(
-                    module,
-                    convolution,
-                    fuse_conv_bn_eval(getattr(module, convolution), getattr(module, norm)),
-                )
+        for name, norm in pairs.items():
+            if isinstance(getattr(module, name, None), nn.Conv2d):
+                convolution = fuse_conv_bn_eval(getattr(module, name), getattr(module, norm))
+                _fold_padding(convolution)
+                setattr(module, name, convolution)
                 setattr(module, norm, nn.Identity())
     return network
+
+
+def _fold_padding(convolution: nn.Conv2d) -> None:
+    """Let the convolution pad, which takes no copy of its input.
+
+    TensorFlow pads one more at the end than at the beginning where the stride is 2, PyTorch as much at both:
+    then a zero goes before the weights of each row and column.
+    """
+    padding = convolution.static_padding
+    if not isinstance(padding, nn.ZeroPad2d):
+        return
+    before, after = padding.padding[:2]
+    if after > before:
+        weight = nn.functional.pad(convolution.weight.data, (1, 0, 1, 0))
+        convolution.weight = nn.Parameter(weight, requires_grad=convolution.weight.requires_grad)
+    convolution.padding = (after, after)
+    convolution.static_padding = nn.Identity()
