@@ -42,23 +42,31 @@ def variant(picture: np.ndarray, number: int) -> bytes:
     return buffer.getvalue()
 
 
-def stand_in(root: Path, archive: Path, count: int) -> None:
-    """CelebA's three files in ``root``, with ``count`` photographs."""
+def stand_in_zip(path: Path, archive: Path, count: int, folder: str = "") -> list[str]:
+    """A zip of ``count`` photographs, no two alike: variants of those in ``archive``; returns their names."""
     with open_archive(archive) as opened:
         pictures = [
             np.asarray(Image.open(io.BytesIO(content)).convert("RGB").resize((178, 218)))
             for _, content in opened
         ]
+    names = [f"{number:06d}.jpg" for number in range(1, count + 1)]
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as packed:
+        for number, name in enumerate(names, start=1):
+            packed.writestr(folder + name, variant(pictures[number % len(pictures)], number))
+    return names
+
+
+def stand_in(root: Path, archive: Path, count: int) -> None:
+    """CelebA's three files in ``root``, with ``count`` photographs."""
     root.mkdir(parents=True)
     partition, identity = io.StringIO(), io.StringIO()
-    with zipfile.ZipFile(root / FILES[0], "w", zipfile.ZIP_STORED) as packed:
-        for number in range(1, count + 1):
-            name = f"{number:06d}.jpg"
-            packed.writestr(f"img_align_celeba/{name}", variant(pictures[number % len(pictures)], number))
-            code = int(number > VALIDATE * count) + int(number > TEST * count)
-            partition.write(f"{name} {code}\n")
-            # A person is in one split only.
-            identity.write(f"{name} {code * IDENTITIES + number % (IDENTITIES // 3)}\n")
+    for number, name in enumerate(
+        stand_in_zip(root / FILES[0], archive, count, "img_align_celeba/"), start=1
+    ):
+        code = int(number > VALIDATE * count) + int(number > TEST * count)
+        partition.write(f"{name} {code}\n")
+        # A person is in one split only.
+        identity.write(f"{name} {code * IDENTITIES + number % (IDENTITIES // 3)}\n")
     (root / FILES[1]).write_text(partition.getvalue())
     (root / FILES[2]).write_text(identity.getvalue())
 

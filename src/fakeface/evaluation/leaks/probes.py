@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, get_args
 
 import numpy as np
@@ -29,7 +29,7 @@ from fakeface.evaluation.leaks.route import (
 )
 from fakeface.evaluation.leaks.shuffle import shuffled_labels_probe
 from fakeface.faces.finder import FaceFinder
-from fakeface.faces.model import write_face_model
+from fakeface.faces.model import temporary_face_model
 from fakeface.params import Params, ProtocolName
 
 # At most so many images of a class, evenly spaced. More would sharpen the figures and cost minutes:
@@ -74,16 +74,14 @@ def _route(params: Params, data: ProbedData) -> dict[str, Any]:
     """
     photographs, manifest = data.photographs(ROUTED)
     size = params.image_size
-    with open_archive(data.raw / IMAGES_ARCHIVE) as archive, TemporaryDirectory() as scratch:
+    with open_archive(data.raw / IMAGES_ARCHIVE) as archive, ExitStack() as stack:
         unknown = sorted(set(manifest["name"]) - set(archive.names))
         if unknown:
             raise ImageSetError(
                 f"{archive.path}: lacks {unknown[0]}, which is among the prepared photographs"
             )
-        finder = None
-        if params.data.align:
-            write_face_model(Path(scratch) / "faces.onnx")
-            finder = FaceFinder(Path(scratch) / "faces.onnx")
+        aligned = params.data.align
+        finder = FaceFinder(stack.enter_context(temporary_face_model())) if aligned else None
         squares = native_squares(archive, manifest["name"], size, finder)
         routed = fakes_route(squares, len(manifest), size)
     protocols = {name: getattr(params.protocols, name) for name in get_args(ProtocolName)}
