@@ -1,0 +1,59 @@
+"""The benchmarks run, and what they compute from times is right; what they measure is no test's business."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
+
+@pytest.fixture
+def timing(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import timing
+
+    return timing
+
+
+def test_measurements_take_turns(timing) -> None:
+    calls: list[str] = []
+    speeds = iter([1.0, 10.0, 3.0, 20.0, 2.0, 60.0])
+
+    def measure(name: str) -> float:
+        calls.append(name)
+        return next(speeds)
+
+    figures = timing.in_turns({"a": lambda: measure("a"), "b": lambda: measure("b")}, repeats=3)
+    assert calls == ["a", "b"] * 3
+    assert figures["a"] == {"median": 2.0, "lowest": 1.0, "highest": 3.0}
+    assert figures["b"] == {"median": 20.0, "lowest": 10.0, "highest": 60.0}
+
+
+@pytest.mark.parametrize("power", [0.0, 1.0, 2.0])
+def test_slope_of_a_power(timing, power: float) -> None:
+    sizes = [1000, 2000, 5000, 10_000]
+    assert timing.slope(sizes, [3 * size**power for size in sizes]) == pytest.approx(power)
+
+
+@pytest.mark.slow
+def test_the_suite_writes_one_part_and_keeps_the_others(tmp_path: Path) -> None:
+    params = yaml.safe_load((BENCHMARKS.parent / "params.yaml").read_text())
+    params["cffn"] |= {"variant": "paper", "crop": None, "batch_size": 16}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    out = tmp_path / "results.json"
+    out.write_text(json.dumps({"start": "as before"}))
+    command = [sys.executable, str(BENCHMARKS / "suite.py"), "--only", "training", "--seconds", "0.01"]
+    command += ["--repeats", "1", "--params", str(tmp_path / "params.yaml"), "--out", str(out)]
+    done = subprocess.run(command, cwd=BENCHMARKS.parent, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    results = json.loads(out.read_text())
+    assert results["start"] == "as before"
+    section = results["training"]["sections"]["Training, paper"]
+    assert len(section["rows"]) == 4
+    assert all(figures["median"] > 0 for figures in section["rows"].values())
