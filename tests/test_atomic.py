@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from fakeface.atomic import atomic_directory, atomic_path, write_json, write_text
+from fakeface.atomic import OutputError, atomic_directory, atomic_path, reserve, write_json, write_text
 
 
 def test_an_error_leaves_the_old_file_and_no_litter(tmp_path: Path) -> None:
@@ -67,3 +68,45 @@ def test_outputs_follow_the_umask(tmp_path: Path) -> None:
 def test_json_has_no_nan(tmp_path: Path) -> None:
     write_json(tmp_path / "m.json", {"a": float("nan"), "b": [float("inf"), 1.5], "c": {"d": 0.1}})
     assert json.loads((tmp_path / "m.json").read_text()) == {"a": None, "b": [None, 1.5], "c": {"d": 0.1}}
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's device that is always full")
+@pytest.mark.parametrize("writing", [atomic_path, atomic_directory])
+def test_a_full_disk_is_named_with_what_was_to_be_written(writing, tmp_path: Path) -> None:
+    target = tmp_path / "out"
+    with (
+        pytest.raises(OutputError, match=rf"cannot write {target}: No space left on device"),
+        writing(target),
+    ):
+        Path("/dev/full").write_bytes(b"x")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("writing", [atomic_path, atomic_directory])
+def test_a_place_that_cannot_be_written_is_named(writing, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    target = tmp_path / "file" / "out"
+    with pytest.raises(OutputError, match=rf"cannot write {target}: .*(directory|exists)"), writing(target):
+        pass
+
+
+def test_an_input_that_cannot_be_read_is_not_called_an_output(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError) as error, atomic_path(tmp_path / "out"):
+        (tmp_path / "input").read_bytes()
+    assert not isinstance(error.value, OutputError)
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="space can be reserved on POSIX systems only")
+def test_space_is_reserved_or_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "features.npy"
+    with path.open("wb") as file:
+        file.truncate(2**20)
+    reserve(path)
+    assert path.stat().st_blocks * 512 >= 2**20
+
+    def full(*_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(OutputError, match=rf"cannot write {path}: No space left on device"):
+        reserve(path)

@@ -6,6 +6,7 @@ either the old file or none, never a half-written one.
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -16,24 +17,48 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from fakeface.errors import FakefaceError
+
+# What the person can mend by whom a disk is filled.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class OutputError(FakefaceError, OSError):
+    """Something cannot be written; the message says what and why."""
+
+
+@contextmanager
+def _writing(destination: Path, reasons: tuple[int, ...] | None = None) -> Iterator[None]:
+    """Name ``destination`` where writing fails for one of ``reasons``; None for any."""
+    try:
+        yield
+    except OSError as error:
+        known = reasons is None or error.errno in reasons
+        if isinstance(error, FakefaceError) or not known:
+            raise
+        raise OutputError(f"cannot write {destination}: {error.strerror}") from error
+
 
 @contextmanager
 def atomic_path(destination: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path in the destination's folder; rename it on success, delete it on error."""
     destination = Path(destination)
-    destination.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{destination.name}.", dir=destination.parent)
-    os.close(handle)
+    with _writing(destination):
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{destination.name}.", dir=destination.parent)
+        os.close(handle)
     temporary = Path(name)
     try:
-        yield temporary
+        with _writing(destination, _FULL):
+            yield temporary
         # mkstemp makes private files; outputs follow the user's umask like any other file.
         umask = os.umask(0)
         os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
-        temporary.replace(destination)
+        with _writing(destination):
+            temporary.chmod(0o666 & ~umask)
+            with temporary.open("rb") as written:
+                os.fsync(written.fileno())
+            temporary.replace(destination)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -42,19 +67,34 @@ def atomic_path(destination: str | os.PathLike[str]) -> Iterator[Path]:
 def atomic_directory(destination: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield an empty temporary folder; on success it replaces ``destination`` as a whole."""
     destination = Path(destination)
-    destination.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{destination.name}.", dir=destination.parent))
+    with _writing(destination):
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{destination.name}.", dir=destination.parent))
     try:
-        yield temporary
+        with _writing(destination, _FULL):
+            yield temporary
         umask = os.umask(0)
         os.umask(umask)
-        temporary.chmod(0o777 & ~umask)
-        if destination.exists():
-            shutil.rmtree(destination)
-        temporary.replace(destination)
+        with _writing(destination):
+            temporary.chmod(0o777 & ~umask)
+            if destination.exists():
+                shutil.rmtree(destination)
+            temporary.replace(destination)
     finally:
         if temporary.exists():
             shutil.rmtree(temporary)
+
+
+def reserve(path: str | os.PathLike[str]) -> None:
+    """Take the disk space of a sparse file at once: later, a full disk would kill whoever has it mapped.
+
+    Raises:
+        OutputError: if there is not as much.
+    """
+    path = Path(path)
+    if hasattr(os, "posix_fallocate"):
+        with _writing(path), path.open("r+b") as opened:
+            os.posix_fallocate(opened.fileno(), 0, path.stat().st_size)
 
 
 def write_bytes(destination: str | os.PathLike[str], content: bytes) -> None:

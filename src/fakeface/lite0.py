@@ -87,18 +87,24 @@ def fuse(network: nn.Module) -> nn.Module:
     return network
 
 
+class _ZeroBefore(nn.Conv2d):
+    """Takes a zero before the weights of each row and column."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """As ``nn.Conv2d`` with a kernel that is one larger."""
+        return self._conv_forward(x, nn.functional.pad(self.weight, (1, 0, 1, 0)), self.bias)
+
+
 def _fold_padding(convolution: nn.Conv2d) -> None:
     """Let the convolution pad, which takes no copy of its input.
 
     TensorFlow pads one more at the end than at the beginning where the stride is 2, PyTorch as much at both:
-    then a zero goes before the weights of each row and column.
+    then a zero goes before the weights of each row and column. Stored weights stay as they are.
     """
     padding = convolution.static_padding
     if not isinstance(padding, nn.ZeroPad2d):
         return
     before, after = padding.padding[:2]
-    if after > before:
-        weight = nn.functional.pad(convolution.weight.data, (1, 0, 1, 0))
-        convolution.weight = nn.Parameter(weight, requires_grad=convolution.weight.requires_grad)
     convolution.padding = (after, after)
     convolution.static_padding = nn.Identity()
+    convolution.__class__ = _ZeroBefore if after > before else nn.Conv2d

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import csv
+import hashlib
 import io
+import json
 import os
 import shutil
 import signal
@@ -22,12 +24,14 @@ import pyarrow.parquet as pq
 import pytest
 from bundles import celeba_photographs, make_bundle
 from conftest import encode, random_picture
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from fakeface.cli import main
 from fakeface.score.engines import score_locally
 from fakeface.score.job import parts_of, run_job
 from fakeface.score.scorer import Settings
-from fakeface.score.shards import Job, Shard, plan
+from fakeface.score.shards import Job, ScoreError, Shard, plan
 
 PICTURES = 23
 
@@ -249,3 +253,47 @@ def test_what_cannot_be_scored_is_said_in_a_line(
     assert score(detector, *arguments) == 2
     assert f"error: {message}" in capsys.readouterr().err
     assert not list(tmp_path.glob("a.*"))
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_detector_of_another_layout_is_one_line_whoever_loads_it(
+    detector: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], workers: int
+) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(detector, other)
+    manifest = json.loads((other / "detector.json").read_text())
+    tensors = load_file(other / "cn.safetensors")
+    with safe_open(other / "cn.safetensors", "pt") as opened:
+        header = opened.metadata()
+    name = next(iter(tensors))
+    tensors[name] = tensors[name][..., :-1].contiguous()
+    save_file(tensors, other / "cn.safetensors", header)
+    manifest["files"]["cn.safetensors"] = hashlib.sha256((other / "cn.safetensors").read_bytes()).hexdigest()
+    (other / "detector.json").write_text(json.dumps(manifest))
+    out = tmp_path / "a.parquet"
+    assert score(other, pictures, "--out", out, "--workers", workers) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith(f"error: {other / 'cn.safetensors'}: ")
+    assert "size mismatch" in error
+    assert not out.exists()
+
+
+class Deadly:
+    """Ends the process that unpickles it."""
+
+    def __reduce__(self) -> tuple[object, tuple[int]]:
+        return os._exit, (1,)
+
+
+def test_a_worker_that_dies_is_said(detector: Path) -> None:
+    settings = Settings(str(detector), "cpu")
+    with pytest.raises(ScoreError, match="a worker process died"):
+        list(score_locally([Deadly()], settings, 2))  # type: ignore[list-item]
+
+
+def test_an_output_that_cannot_be_written_is_said(
+    detector: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    assert score(detector, pictures, "--out", tmp_path / "file" / "a.parquet") == 2
+    assert f"error: cannot write {tmp_path / 'file' / 'a.parquet.parts'}" in capsys.readouterr().err

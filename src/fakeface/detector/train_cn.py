@@ -21,6 +21,7 @@ from lightning_fabric import Fabric
 from tqdm import tqdm
 
 from fakeface import processes
+from fakeface.atomic import reserve
 from fakeface.detector.batches import BalancedBatches
 from fakeface.detector.calibration import UNCALIBRATED, Calibration, fit_calibration, margins_of
 from fakeface.detector.cn import ClassificationNetwork
@@ -108,6 +109,7 @@ def joint_maps(
                 path = folder / f"features-{'-'.join(map(str, key))}.npy"
                 shape = (views * count if fabric.is_global_zero else 0, *part.shape[1:])
                 features = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
+                reserve(path)
             first = view * count + start
             missing[first : first + len(rows)] = detail
             if fabric.is_global_zero:

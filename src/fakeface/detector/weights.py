@@ -60,7 +60,7 @@ def fill_module(path: Path, module: nn.Module, tensors: dict[str, torch.Tensor])
     try:
         module.load_state_dict(tensors)
     except RuntimeError as error:
-        raise DetectorWeightsError(f"{path}: {error}") from error
+        raise DetectorWeightsError(f"{path}: {' '.join(str(error).split())}") from error
 
 
 def save_cffn(path: str | Path, cffn: FeatureNetwork, image_size: int) -> None:

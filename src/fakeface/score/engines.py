@@ -7,6 +7,8 @@ import multiprocessing
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from functools import cache
 from itertools import islice
 from typing import Any
 
@@ -31,36 +33,35 @@ def score_locally(
         return
     # spawn: a forked child of a process with threads may inherit a lock that nobody will release.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=(settings,)) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=die_with_parent) as pool:
         source = iter(shards)
         pending: deque[tuple[Shard, Future[pa.Table]]] = deque()
         try:
             while True:
                 for shard in islice(source, 2 * workers - len(pending)):
-                    pending.append((shard, pool.submit(_score, shard)))
+                    pending.append((shard, pool.submit(_score, shard, settings)))
                 if not pending:
                     return
                 shard, future = pending.popleft()
                 yield shard, future.result()
+        except BrokenProcessPool:
+            raise ScoreError(
+                "a worker process died, perhaps for want of memory (fewer --workers, smaller --batch-size); "
+                "the same command goes on where it stopped"
+            ) from None
         finally:
             for _, future in pending:
                 future.cancel()
 
 
-# Of a worker process.
-_scorer: Scorer | None = None
+@cache
+def _scorer(settings: Settings) -> Scorer:
+    """Of a worker process; made with its first shard, because an error on starting would not be told."""
+    return Scorer(settings)
 
 
-def _start(settings: Settings) -> None:
-    global _scorer
-    die_with_parent()
-    _scorer = Scorer(settings)
-
-
-def _score(shard: Shard) -> pa.Table:
-    if _scorer is None:
-        raise RuntimeError("only for the workers of a pool")
-    return _scorer(shard)
+def _score(shard: Shard, settings: Settings) -> pa.Table:
+    return _scorer(settings)(shard)
 
 
 class _RayScorer:
