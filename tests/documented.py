@@ -44,6 +44,7 @@ IN_A_SMALL_CLONE = [
     "fakeface score folder_of_pictures --out scores.parquet",
     "fakeface export --out detector.onnx",
     "python -m fakeface.regression --base main",
+    "dvc config --local cache.type reflink,hardlink,copy",
     "dvc exp run -S margin=0.7 evaluate",
     "dvc metrics diff",
     "dvc metrics diff --all --targets metrics/evaluation.json",
@@ -111,4 +112,5 @@ ELSEWHERE = {
         '@pytest.mark.parametrize("engine", ["local", "ray"])',
     ),
     "fakeface demo": ("tests/demo/test_page.py", "fakeface.cli"),
+    "python benchmarks/suite.py": ("tests/test_benchmarks.py", "suite.py"),
 }

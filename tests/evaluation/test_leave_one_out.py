@@ -98,7 +98,10 @@ def test_nested_scores_are_those_of_validation_images(quick: Params, image_sets:
     for gan, scores in folds.items():
         assert all("/val/" in name for name in scores.names)
         assert set(scores.gans) == {"", gan}
+        assert list(scores.runs[0].scores) == ["laundered", "mild", "clean", "harmed"]
     metrics = nested_metrics(folds, {})
+    harmed = np.mean([values["harmed"] for values in metrics["auroc_per_fold"].values()])
+    assert metrics["harmed"]["auroc"]["mean"] == pytest.approx(harmed)
     assert set(metrics["auroc_per_fold"]) == {"dcgan", "wgan"}
     mean = np.mean([values["mild"] for values in metrics["auroc_per_fold"].values()])
     assert metrics["mild"]["auroc"]["mean"] == pytest.approx(mean)

@@ -35,20 +35,20 @@ def _samples(
 
 
 def summary(folds: dict[str, FoldScores], method: str) -> dict[str, Any]:
-    """Mean, worst and spread over the folds, a block a protocol.
+    """Mean, worst and spread over the folds, a block a protocol or other condition of the scores.
 
     Args:
         folds: by name, each with runs of ``method``.
         method: name of the detector.
 
     Returns:
-        For each protocol and metric of :data:`SUMMARISED`: ``mean`` over folds and seeds, ``worst`` fold
+        For each condition and metric of :data:`SUMMARISED`: ``mean`` over folds and seeds, ``worst`` fold
         (mean over its seeds) with its name, ``std_folds`` over the folds' means and ``std_seeds``, the
         standard deviation over seeds of the mean over folds. None where a fold's value is undefined, or
         where there is a single fold or seed to spread over.
     """
     result: dict[str, Any] = {}
-    for protocol in PROTOCOLS:
+    for protocol in next(iter(folds.values())).of(method)[0].scores:
         block: dict[str, Any] = {}
         for metric in SUMMARISED:
             table = np.stack([_values(scores, method, protocol, metric) for scores in folds.values()])

@@ -8,7 +8,7 @@ from typing import Any
 
 from fakeface.evaluation.comparison import gains, summary
 from fakeface.evaluation.fold_metrics import DETECTOR, fold_metrics
-from fakeface.evaluation.fold_scores import FoldScores, joined
+from fakeface.evaluation.fold_scores import HARMED, FoldScores, joined
 from fakeface.evaluation.folds import gan_fold, upsampler_fold
 from fakeface.params import PROTOCOLS, Params
 
@@ -110,7 +110,8 @@ def nested_metrics(by_gan: Folds, by_upsampler: Folds) -> dict[str, Any]:
 
     Returns:
         :func:`~fakeface.evaluation.comparison.summary` and ``auroc_per_fold`` of the first; ``upsamplers``
-        has those of the second. Without folds the protocols are None and ``undefined`` says why.
+        has those of the second. Conditions are the protocols and ``harmed``; without folds they are None
+        and ``undefined`` says why.
     """
     reason = "needs two {} that training may see: one to train on, one to leave out"
     return {
@@ -121,7 +122,8 @@ def nested_metrics(by_gan: Folds, by_upsampler: Folds) -> dict[str, Any]:
 
 def _nested(folds: Folds, reason: str) -> dict[str, Any]:
     if not folds:
-        return {**dict.fromkeys(PROTOCOLS), "undefined": dict.fromkeys(PROTOCOLS, reason)}
+        conditions = (*PROTOCOLS, HARMED)
+        return {**dict.fromkeys(conditions), "undefined": dict.fromkeys(conditions, reason)}
     aurocs: dict[str, dict[str, float | None]] = {}
     for name, scores in folds.items():
         blocks = {protocol: block["auroc"] for protocol, block in summary({name: scores}, DETECTOR).items()}

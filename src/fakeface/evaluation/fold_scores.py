@@ -13,6 +13,8 @@ import pandas as pd
 from fakeface.atomic import atomic_directory, write_json
 from fakeface.errors import FakefaceError
 
+# A condition beside the protocols: every image blurred, made noisy, rescaled or such, and laundered.
+HARMED = "harmed"
 SCORES_FILE, RUNS_FILE = "scores.csv", "runs.json"
 
 
@@ -28,7 +30,7 @@ class Run:
         method: name of the detector or baseline.
         seed: of the training.
         threshold: frozen on validation photographs.
-        scores: protocol to P(fake) float64 (N,), one a test image.
+        scores: protocol or other condition to P(fake) float64 (N,), one a test image.
     """
 
     method: str

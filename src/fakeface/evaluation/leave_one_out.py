@@ -16,7 +16,7 @@ from fakeface.evaluation.fold_scores import FoldScores, Run
 from fakeface.evaluation.folds import Fold, fold_params
 from fakeface.evaluation.methods import Method, train_detector
 from fakeface.evaluation.predict import laundered_batches
-from fakeface.params import PROTOCOLS, Params
+from fakeface.params import Params
 
 
 def score_fold(
@@ -27,6 +27,7 @@ def score_fold(
     folders: Folders,
     fabric: Fabric,
     split: Split = "test",
+    harmed: bool = False,
 ) -> FoldScores:
     """Train every method with every seed and score images of the left-out GANs under the three protocols.
 
@@ -40,6 +41,7 @@ def score_fold(
         folders: as in :func:`fakeface.detector.dataset.load_training`.
         fabric: devices and precision.
         split: whose images are scored, test or validation.
+        harmed: score them harmed, too, see :func:`fakeface.evaluation.predict.laundered_batches`.
     """
     settings = params.leave_one_out
     # Photographs are scarce and choose the threshold: all of them validate.
@@ -51,10 +53,12 @@ def score_fold(
     test = test.thinned(settings.test_images, settings.test_images)
     keys = [(name, seed) for name in methods for seed in seeds]
     trained = [methods[name](fold_params(params, fold, seed), train, val, fabric) for name, seed in keys]
-    scores: list[dict[str, list[np.ndarray]]] = [{protocol: [] for protocol in PROTOCOLS} for _ in keys]
-    for protocol, rows, images in laundered_batches(params, test, fabric):  # laundered once for all
+    scores: list[dict[str, list[np.ndarray]]] = [{} for _ in keys]
+    for condition, rows, images in laundered_batches(params, test, fabric, harmed=harmed):  # once for all
         for run, method in zip(scores, trained, strict=True):
-            run[protocol].append(processes.gather_array(method.score(images), len(rows), fabric))
+            run.setdefault(condition, []).append(
+                processes.gather_array(method.score(images), len(rows), fabric)
+            )
     runs = tuple(
         Run(name, seed, method.threshold, {key: np.concatenate(parts) for key, parts in run.items()})
         for (name, seed), method, run in zip(keys, trained, scores, strict=True)
@@ -75,9 +79,11 @@ def score_nested(
     """Folds among the GANs that may be seen, scored on the validation split.
 
     Settings are chosen by this: neither a held-out GAN nor a test image plays a part. The photographs are
-    those that choose checkpoint and threshold, which flatters every setting alike.
+    those that choose checkpoint and threshold, which flatters every setting alike. Harmed images are scored,
+    too, because good settings are all perfect on the others.
     """
+    detectors, seeds = {DETECTOR: train_detector}, [params.seed]
     return {
-        fold.name: score_fold(params, fold, {DETECTOR: train_detector}, [params.seed], folders, fabric, "val")
+        fold.name: score_fold(params, fold, detectors, seeds, folders, fabric, "val", harmed=True)
         for fold in folds
     }

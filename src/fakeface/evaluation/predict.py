@@ -12,6 +12,7 @@ from tqdm import tqdm
 from fakeface import processes
 from fakeface.detector.dataset import DetectorData
 from fakeface.detector.scoring import Detector
+from fakeface.evaluation.fold_scores import HARMED
 from fakeface.params import PROTOCOLS, Params
 
 # Keeps the test's random draws apart from those of the trainings.
@@ -32,23 +33,33 @@ class Predictions:
 
 
 def laundered_batches(
-    params: Params, test: DetectorData, fabric: Fabric
+    params: Params, test: DetectorData, fabric: Fabric, *, harmed: bool = False
 ) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     """The test split once a protocol, both classes through the same chain.
 
+    Args:
+        params: validated params.
+        test: images.
+        fabric: processes that share them.
+        harmed: once more with every image harmed (:mod:`fakeface.data.harm`), then through the first
+            protocol's chain.
+
     Yields:
-        The protocol's name, rows int64 (B,), and images uint8 (b, S, S, 3) of the padded share of them that
-        this process works on; with one process, of all of them in order.
+        The protocol's name or ``harmed``, rows int64 (B,), and images uint8 (b, S, S, 3) of the padded share
+        of them that this process works on; with one process, of all of them in order.
     """
     step = params.evaluate.batch_size * fabric.world_size
-    total = len(PROTOCOLS) * len(test)
+    conditions = [(name, name, 0.0) for name in PROTOCOLS]
+    if harmed:
+        conditions.append((HARMED, PROTOCOLS[0], 1.0))
+    total = len(conditions) * len(test)
     bar = tqdm(total=total, unit="img", desc="evaluate", disable=processes.quiet(fabric))
-    for number, name in enumerate(PROTOCOLS):
-        protocol = getattr(params.protocols, name)
+    for number, (name, chain, share) in enumerate(conditions):
+        protocol, key = getattr(params.protocols, chain), [params.seed, TEST_KEY, number]
         for start in range(0, len(test), step):
             rows = np.arange(start, min(start + step, len(test)))
             places = processes.share(len(rows), fabric, padded=True)
-            yield name, rows, test.laundered(rows, [protocol], [params.seed, TEST_KEY, number], places=places)
+            yield name, rows, test.laundered(rows, [protocol], key, harmed=share, places=places)
             bar.update(len(rows))
     bar.close()
 
