@@ -34,6 +34,8 @@ IN_A_SMALL_CLONE = [
     "dvc metrics show metrics/curation.json",
     "python -m fakeface.evaluation.tables results",
     "python -m fakeface.evaluation.tables readme README.md",
+    "python -m fakeface.studies table losses",
+    "python -m fakeface.studies table curation",
     "dvc plots show",
     "dvc repro bundle",
     "dvc repro report",
@@ -67,8 +69,6 @@ SHORTENED = {
 NOTHING_YET = {
     "python -m fakeface.studies collect losses": "no finished experiment is called study-losses-",
     "python -m fakeface.studies collect curation": "no finished experiment is called study-curation-",
-    "python -m fakeface.studies table losses": "study_losses.json: no such metrics file",
-    "python -m fakeface.studies table curation": "study_curation.json: no such metrics file",
 }
 # A profile takes the place of the small params; what would run is listed, nothing runs.
 PROFILES = {
