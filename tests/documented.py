@@ -54,6 +54,7 @@ IN_A_SMALL_CLONE = [
     "dvc queue start",
     "dvc queue status",
     "dvc exp show --only-changed",
+    "dvc exp show --md --drop '.*' --keep 'Experiment|params.yaml:margin|.*unseen.auroc' --sort-by params.yaml:margin",
 ]
 # Run there, too, from the committed params and with an addition that makes it short.
 SHORTENED = {
