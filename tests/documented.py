@@ -34,6 +34,8 @@ IN_A_SMALL_CLONE = [
     "dvc metrics show metrics/curation.json",
     "python -m fakeface.evaluation.tables results",
     "python -m fakeface.evaluation.tables readme README.md",
+    "python -m fakeface.studies table losses",
+    "python -m fakeface.studies table curation",
     "dvc plots show",
     "dvc repro bundle",
     "dvc repro report",
@@ -56,6 +58,7 @@ IN_A_SMALL_CLONE = [
     "dvc exp show --only-changed",
     "torchrun --nproc_per_node=2 pipeline/train_cffn.py",
     "dvc commit --force train_cffn",
+    "dvc exp show --md --drop '.*' --keep 'Experiment|params.yaml:margin|.*unseen.auroc' --sort-by params.yaml:margin",
 ]
 # Run there, too, from the committed params and with an addition that makes it short.
 SHORTENED = {
@@ -72,8 +75,6 @@ SHORTENED = {
 NOTHING_YET = {
     "python -m fakeface.studies collect losses": "no finished experiment is called study-losses-",
     "python -m fakeface.studies collect curation": "no finished experiment is called study-curation-",
-    "python -m fakeface.studies table losses": "study_losses.json: no such metrics file",
-    "python -m fakeface.studies table curation": "study_curation.json: no such metrics file",
 }
 # Run there, too: folds by two workers of the queue.
 FOLDS = [

@@ -300,8 +300,6 @@ def test_every_command_of_the_documentation_runs(project: Project) -> None:
     """In the order of a reader who tries them all; see tests/documented.py."""
     made = ("/*.jpg", "/folder_of_pictures", "/heatmaps", "/detector.onnx", "/scores.parquet", "/dvc_plots")
     (project.folder / ".git" / "info" / "exclude").write_text("\n".join(made))
-    for path in (project.folder / "results").glob("study_*.json"):
-        path.unlink()
     for name, number in (("picture.jpg", 1), ("folder_of_pictures/one.jpg", 2)):
         (project.folder / name).parent.mkdir(exist_ok=True)
         (project.folder / name).write_bytes(celeba_photographs([number])[0])

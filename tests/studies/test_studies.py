@@ -1,8 +1,9 @@
-"""The studies' experiments are possible params, and their tables quote what DVC shows."""
+"""The studies' experiments are possible params, and their tables quote what is in DVC's refs."""
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from scipy.stats import ttest_rel
 from fakeface.evaluation.markdown import TableError
 from fakeface.studies.__main__ import main
 from fakeface.studies.definitions import CURATION, CURATION_METHODS, HELD_OUT, LOSSES, SETTING, STUDIES
-from fakeface.studies.experiments import STAGE, StudyError, queue, rows_of
+from fakeface.studies.experiments import STAGE, StudyError, collect, queue
 from fakeface.studies.tables import curation_table, losses_table, paired_interval
 
 ROOT = Path(__file__).parents[2]
@@ -40,40 +41,50 @@ def test_the_stage_or_those_before_it_read_what_the_studies_change() -> None:
                 assert key in read, key
 
 
-def test_rows_come_from_finished_experiments_of_the_study() -> None:
-    def row(name: str, mean: object, prefix: str = "") -> dict[str, object]:
-        figures = {
-            f"{prefix}{key}{protocol}.auroc.{kind}": value
-            for key in ("", "upsamplers.")
-            for protocol in ("laundered", "mild", "clean")
-            for kind, value in (("mean", mean), ("worst", 0.5), ("worst_fold", "wgan"))
-        }
-        curation = {
-            "metrics/curation.json:gans.dcgan.n_before": 10,
-            "metrics/curation.json:gans.dcgan.after.kid": 0.5,
-            "gans.dcgan.after.kid_std": 0.1,
-            "metrics/curation.json:gans.lsgan.after.kid": 0.7,
-        }
-        return {"Experiment": name, **figures, **curation}
+def experiment(ref: str, mean: float) -> None:
+    """A finished experiment in the repository of the working folder, as DVC leaves one."""
+    auroc = {"auroc": {"mean": mean, "worst": 0.5, "worst_fold": "wgan", "std_folds": 0.1}}
+    protocols = dict.fromkeys(("laundered", "mild", "clean"), auroc)
+    dcgan = {"n_before": 10, "n_after": 9, "before": {"kid": 0.7}, "after": {"kid": 0.5, "kid_std": 0.1}}
+    curation = {"gans": {"dcgan": dcgan, "pggan": {"n_before": 4, "n_after": 4}, "lsgan": dcgan}}
+    Path("metrics").mkdir(exist_ok=True)
+    Path("metrics/nested_validation.json").write_text(json.dumps(protocols | {"upsamplers": protocols}))
+    Path("metrics/curation.json").write_text(json.dumps(curation))
+    Path("params.yaml").write_text("precision: bf16\n")
+    time = str(1_700_000_000 + int(1000 * mean))
+    environment = os.environ | {"GIT_COMMITTER_DATE": f"{time} +0000"}
+    who = ["-c", "user.name=test", "-c", "user.email=test@localhost"]
+    for command in (["add", "-A"], [*who, "commit", "-qm", ref], ["update-ref", f"refs/exps/{ref}", "HEAD"]):
+        subprocess.run(["git", *command], check=True, env=environment)
 
-    rows = rows_of(
-        LOSSES,
-        [
-            row("", 0.1),
-            row("main", 0.2),
-            row("study-losses-margin-1.0", 0.8, f"metrics/{STAGE}.json:"),
-            row("study-losses-paper-margin-0.5", 0.7),
-            row("study-losses-triplet-0.5", ""),
-            row("study-losses-triplet-0.2", "!"),
-            row("study-curation-none-seed-0", 0.9),
-            row("somebody-elses", 0.9),
-        ],
-    )
-    assert list(rows) == ["margin-1.0", "paper-margin-0.5"]
+
+def test_rows_come_from_finished_experiments_of_the_study(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    subprocess.run(["git", "init", "-q"], check=True)
+    # An experiment on an older commit is not the one that counts, whatever the order of their hashes.
+    experiment("ff/1/study-losses-margin-1.0", 0.1)
+    experiment("aa/2/study-losses-margin-1.0", 0.8)
+    experiment("aa/2/study-losses-as-configured", 0.7)
+    experiment("aa/2/study-losses-margin-9", 0.9)
+    experiment("aa/2/study-curation-none-seed-0", 0.95)
+    experiment("aa/2/somebody-elses", 0.99)
+    rows = collect(LOSSES)
+    assert list(rows) == ["as-configured", "margin-1.0"]
     assert rows["margin-1.0"]["upsampler"] == rows["margin-1.0"]["gan"]
     assert rows["margin-1.0"]["gan"]["laundered"] == {"mean": 0.8, "worst": 0.5, "worst_fold": "wgan"}
     assert rows["margin-1.0"]["changes"] == ["margin=1.0"]
-    assert rows["margin-1.0"]["curation"] == {"dcgan.n_before": 10, "dcgan.after.kid": 0.5}
+    assert rows["margin-1.0"]["precision"] == "bf16"
+    assert rows["margin-1.0"]["curation"] == {
+        "dcgan.n_before": 10,
+        "dcgan.n_after": 9,
+        "dcgan.before.kid": 0.7,
+        "dcgan.after.kid": 0.5,
+        "pggan.n_before": 4,
+        "pggan.n_after": 4,
+    }
+    assert json.loads((tmp_path / "results/study_losses.json").read_text()) == rows
 
 
 def figures(mean: float, **curation: float) -> dict[str, object]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+import yaml
 
 from fakeface.atomic import write_json
 from fakeface.errors import FakefaceError
@@ -12,9 +15,8 @@ from fakeface.studies.definitions import HELD_OUT, SETTING, Study
 
 STAGE = "nested_validation"
 PROTOCOLS = ("laundered", "mild", "clean")
-# What is left out, by the key that it has in the results, with where DVC shows its figures.
-FOLDS = {"gan": "", "upsampler": "upsamplers."}
-_CURATION_FILE = "metrics/curation.json:gans."
+# What is left out, by the key that it has in the results.
+FOLDS = ("gan", "upsampler")
 
 
 class StudyError(FakefaceError, RuntimeError):
@@ -60,66 +62,72 @@ def _refuse_changed_params() -> None:
         )
 
 
-def rows_of(study: Study, experiments: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """The study's figures from the rows of ``dvc.api.exp_show``.
+def finished(study: Study) -> dict[str, str]:
+    """Git refs of the study's finished experiments by name, whatever commit they began from.
+
+    DVC has a ref for each experiment that has ended well. Its own table of them reads every commit of the
+    history, which takes many minutes. Of two experiments of one name the younger counts.
+    """
+    pattern = f"refs/exps/*/*/{study.prefix}*"
+    refs = _git("for-each-ref", "--sort=committerdate", "--format=%(refname)", pattern).split()
+    names = {ref.rsplit("/", 1)[1].removeprefix(study.prefix): ref for ref in refs}
+    return {name: names[name] for name in study.experiments if name in names}
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise StudyError(f"git {' '.join(arguments)}: {done.stderr.strip()}")
+    return done.stdout
+
+
+def row_of(changes: Sequence[str], ref: str) -> dict[str, Any]:
+    """The figures of one experiment.
+
+    Args:
+        changes: to params.yaml.
+        ref: Git ref of the experiment.
 
     Returns:
-        By the name of the experiment: ``changes``; ``precision``; for ``gan`` and ``upsampler`` left out
-        and each protocol, ``mean`` and ``worst`` AUROC with the name of the worst fold; and ``curation``,
-        the numbers of metrics/curation.json of the GANs that are learnt from, by their keys.
+        ``changes``; ``precision``; for ``gan`` and ``upsampler`` left out and each protocol, ``mean`` and
+        ``worst`` AUROC with the name of the worst fold; and ``curation``, the numbers of
+        metrics/curation.json of the GANs that are learnt from, by their keys.
     """
-    result: dict[str, dict[str, Any]] = {}
-    for row in experiments:
-        full = str(row.get("Experiment") or "")
-        name = full.removeprefix(study.prefix)
-        if not full.startswith(study.prefix) or name not in study.experiments:
-            continue
-        figures = {
+    nested = json.loads(_git("show", f"{ref}:metrics/{STAGE}.json"))
+    return {
+        "changes": list(changes),
+        "precision": yaml.safe_load(_git("show", f"{ref}:params.yaml"))["precision"],
+        **{
             left_out: {
-                protocol: {
-                    kind: _metric(row, f"{key}{protocol}.auroc.{kind}")
-                    for kind in ("mean", "worst", "worst_fold")
-                }
+                protocol: {kind: block[protocol]["auroc"][kind] for kind in ("mean", "worst", "worst_fold")}
                 for protocol in PROTOCOLS
             }
-            for left_out, key in FOLDS.items()
-        }
-        # DVC writes "!" for an experiment that is still running.
-        if isinstance(figures["upsampler"][PROTOCOLS[-1]]["mean"], float):
-            result[name] = {
-                "changes": list(study.experiments[name]),
-                "precision": row.get("params.yaml:precision", row.get("precision")),
-                **figures,
-                "curation": _curation(row),
-            }
-    return {name: result[name] for name in study.experiments if name in result}
+            for left_out, block in (("gan", nested), ("upsampler", nested["upsamplers"]))
+        },
+        "curation": _curation(json.loads(_git("show", f"{ref}:metrics/curation.json"))["gans"]),
+    }
 
 
-def _metric(row: Mapping[str, Any], key: str) -> Any:
-    """A metric of the stage; DVC puts the file's name before a key that several files have."""
-    value = row.get(f"metrics/{STAGE}.json:{key}", row.get(key))
-    return None if value in ("", None) else value
-
-
-def _curation(row: Mapping[str, Any]) -> dict[str, float]:
+def _curation(gans: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
     found = {}
-    for key, value in row.items():
-        name = key.removeprefix(_CURATION_FILE).removeprefix("gans.")
-        wanted = name != key and name.endswith(("n_before", "n_after", ".kid", ".precision", ".recall"))
-        if wanted and name.split(".")[0] not in HELD_OUT:
-            found[name] = value
-    return {name: value for name, value in found.items() if isinstance(value, int | float)}
+    for gan in gans:
+        if gan not in HELD_OUT:
+            for key in ("n_before", "n_after"):
+                found[f"{gan}.{key}"] = gans[gan][key]
+            for when in ("before", "after"):
+                for key in ("kid", "precision", "recall"):
+                    if key in (block := gans[gan].get(when) or {}):
+                        found[f"{gan}.{when}.{key}"] = block[key]
+    return found
 
 
 def collect(study: Study) -> dict[str, dict[str, Any]]:
-    """Write the figures of all finished experiments of a study, whatever commit they began from.
+    """Write the figures of all finished experiments of a study.
 
     Raises:
         StudyError: if none is finished.
     """
-    import dvc.api  # takes a second, and the table does without
-
-    rows = rows_of(study, dvc.api.exp_show(num=-1))
+    rows = {name: row_of(study.experiments[name], ref) for name, ref in finished(study).items()}
     if not rows:
         raise StudyError(
             f"no finished experiment is called {study.prefix}...; queue them, then dvc queue start"
