@@ -160,21 +160,29 @@ def test_the_command_serves_until_it_is_stopped_and_leaves_no_picture(
     command += ["--detector", str(detector_folder)]
     environment = os.environ | {"TMPDIR": str(tmp_path)}
     (tmp_path / "noise.jpg").write_bytes(encode(random_picture(3, 100, 100)))
+
+    def obey() -> None:
+        # A shell lets its background jobs ignore Ctrl-C, the jobs of this test with them.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, text=True, cwd=tmp_path, env=environment
+        command, stdout=subprocess.PIPE, text=True, cwd=tmp_path, env=environment, preexec_fn=obey
     ) as process:
-        assert process.stdout is not None
-        tab = chromium.new_page()
-        tab.goto(process.stdout.readline().split()[4])
-        tab.wait_for_selector("#upload input[type=file]", state="attached")
-        upload(tab, tmp_path / "noise.jpg")
-        verdict(tab, "no face found")
-        tab.close()
-        (folder,) = tmp_path.glob("fakeface-demo-*")
-        assert folder.stat().st_mode & 0o077 == 0
-        assert [path.name for path in folder.rglob("*.jpg")] == ["noise.jpg"]
-        process.send_signal(how)
-        assert process.wait(timeout=30) == 0
+        try:
+            assert process.stdout is not None
+            tab = chromium.new_page()
+            tab.goto(process.stdout.readline().split()[4])
+            tab.wait_for_selector("#upload input[type=file]", state="attached")
+            upload(tab, tmp_path / "noise.jpg")
+            verdict(tab, "no face found")
+            tab.close()
+            (folder,) = tmp_path.glob("fakeface-demo-*")
+            assert folder.stat().st_mode & 0o077 == 0
+            assert [path.name for path in folder.rglob("*.jpg")] == ["noise.jpg"]
+            process.send_signal(how)
+            assert process.wait(timeout=30) == 0
+        finally:
+            process.kill()  # or a failure would wait for it, for ever
     assert not folder.exists()
 
 
