@@ -25,10 +25,14 @@ ALL = "all stages"
 
 
 @contextmanager
-def clone() -> Iterator[Path]:
-    """The committed project in a folder of its own, with an empty DVC cache."""
+def clone(keep: Path | None = None) -> Iterator[Path]:
+    """The committed project in a folder of its own, with an empty DVC cache.
+
+    Args:
+        keep: the folder, which must not exist and stays; None for a temporary one.
+    """
     with tempfile.TemporaryDirectory(prefix="fakeface-benchmark-") as temporary:
-        folder = Path(temporary) / "fakeface"
+        folder = keep or Path(temporary) / "fakeface"
         subprocess.run(["git", "clone", "-q", str(ROOT), str(folder)], check=True)
         yield folder
 
@@ -67,9 +71,13 @@ def grouped(seconds: Mapping[str, float]) -> dict[str, float]:
     return result | {ALL: sum(result.values())}
 
 
-def stages() -> dict[str, Section]:
-    """Seconds of every stage of the default: first the main job, then the rest, then with nothing to do."""
-    with clone() as project:
+def stages(keep: Path | None = None) -> dict[str, Section]:
+    """Seconds of every stage of the default: first the main job, then the rest, then with nothing to do.
+
+    Args:
+        keep: where the project that is reproduced stays.
+    """
+    with clone(keep) as project:
         main = grouped(stage_seconds(project, [MAIN_JOB]))
         rest = grouped(stage_seconds(project))
         nothing = []

@@ -49,7 +49,7 @@ def parts(options: argparse.Namespace) -> dict[str, Callable[[], dict[str, Secti
         "scoring": lambda: inference.measure(options.detector, device.type, options.seconds, options.repeats),
         "quality": lambda: scoring_quality.measure(params, device, options.repeats),
         "growth": lambda: repro.growth(options.archive.resolve()),
-        "stages": repro.stages,
+        "stages": lambda: repro.stages(options.keep),
     }
 
 
@@ -79,6 +79,7 @@ def main() -> None:
     parser.add_argument("--params", default="params.yaml")
     parser.add_argument("--detector", default="models/detector")
     parser.add_argument("--archive", type=Path, default=Path("data/raw/images.zip"))
+    parser.add_argument("--keep", type=Path, help="new folder for the project that `stages` reproduces")
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
     known = parts(options)
