@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from scipy.stats import ttest_rel
 from fakeface.evaluation.markdown import TableError
 from fakeface.studies.__main__ import main
 from fakeface.studies.definitions import CURATION, CURATION_METHODS, HELD_OUT, LOSSES, SETTING, STUDIES
-from fakeface.studies.experiments import STAGE, StudyError, collect, queue
+from fakeface.studies.experiments import CONDITIONS, STAGE, StudyError, collect, queue
 from fakeface.studies.tables import curation_table, losses_table, paired_interval
 
 ROOT = Path(__file__).parents[2]
@@ -41,10 +42,10 @@ def test_the_stage_or_those_before_it_read_what_the_studies_change() -> None:
                 assert key in read, key
 
 
-def experiment(ref: str, mean: float) -> None:
+def experiment(ref: str, mean: float, conditions: Sequence[str] = CONDITIONS) -> None:
     """A finished experiment in the repository of the working folder, as DVC leaves one."""
     auroc = {"auroc": {"mean": mean, "worst": 0.5, "worst_fold": "wgan", "std_folds": 0.1}}
-    protocols = dict.fromkeys(("laundered", "mild", "clean"), auroc)
+    protocols = dict.fromkeys(conditions, auroc)
     dcgan = {"n_before": 10, "n_after": 9, "before": {"kid": 0.7}, "after": {"kid": 0.5, "kid_std": 0.1}}
     curation = {"gans": {"dcgan": dcgan, "pggan": {"n_before": 4, "n_after": 4}, "lsgan": dcgan}}
     Path("metrics").mkdir(exist_ok=True)
@@ -74,6 +75,7 @@ def test_rows_come_from_finished_experiments_of_the_study(
     assert list(rows) == ["as-configured", "margin-1.0"]
     assert rows["margin-1.0"]["upsampler"] == rows["margin-1.0"]["gan"]
     assert rows["margin-1.0"]["gan"]["laundered"] == {"mean": 0.8, "worst": 0.5, "worst_fold": "wgan"}
+    assert list(rows["margin-1.0"]["gan"]) == ["laundered", "mild", "clean", "harmed"]
     assert rows["margin-1.0"]["changes"] == ["margin=1.0"]
     assert rows["margin-1.0"]["precision"] == "bf16"
     assert rows["margin-1.0"]["curation"] == {
@@ -87,10 +89,19 @@ def test_rows_come_from_finished_experiments_of_the_study(
     assert json.loads((tmp_path / "results/study_losses.json").read_text()) == rows
 
 
+def test_an_experiment_of_an_older_version_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    subprocess.run(["git", "init", "-q"], check=True)
+    experiment("aa/2/study-losses-margin-1.0", 0.8, ("laundered", "mild", "clean"))
+    with pytest.raises(StudyError, match=r"margin-1.0: was not judged harmed; remove it \(dvc exp remove s"):
+        collect(LOSSES)
+    assert not Path("results").exists()
+
+
 def figures(mean: float, **curation: float) -> dict[str, object]:
     block = {"mean": mean, "worst": mean - 0.1, "worst_fold": "wgan"}
-    protocols = {"laundered": block, "mild": block, "clean": block}
-    return {"changes": ["margin=1.0"], "gan": protocols, "upsampler": protocols, "curation": curation}
+    conditions = {"laundered": block, "mild": block, "clean": block, "harmed": block}
+    return {"changes": ["margin=1.0"], "gan": conditions, "upsampler": conditions, "curation": curation}
 
 
 def test_the_table_has_the_best_first(tmp_path: Path) -> None:

@@ -11,10 +11,11 @@ import yaml
 
 from fakeface.atomic import write_json
 from fakeface.errors import FakefaceError
+from fakeface.evaluation.fold_scores import HARMED
 from fakeface.studies.definitions import HELD_OUT, SETTING, Study
 
 STAGE = "nested_validation"
-PROTOCOLS = ("laundered", "mild", "clean")
+CONDITIONS = ("laundered", "mild", "clean", HARMED)
 # What is left out, by the key that it has in the results.
 FOLDS = ("gan", "upsampler")
 
@@ -89,18 +90,26 @@ def row_of(changes: Sequence[str], ref: str) -> dict[str, Any]:
         ref: Git ref of the experiment.
 
     Returns:
-        ``changes``; ``precision``; for ``gan`` and ``upsampler`` left out and each protocol, ``mean`` and
+        ``changes``; ``precision``; for ``gan`` and ``upsampler`` left out and each condition, ``mean`` and
         ``worst`` AUROC with the name of the worst fold; and ``curation``, the numbers of
         metrics/curation.json of the GANs that are learnt from, by their keys.
+
+    Raises:
+        StudyError: if the experiment is of an older version, which judged fewer conditions.
     """
     nested = json.loads(_git("show", f"{ref}:metrics/{STAGE}.json"))
+    if missing := [condition for condition in CONDITIONS if condition not in nested]:
+        raise StudyError(
+            f"{ref}: was not judged {', '.join(missing)}; remove it (dvc exp remove {ref.rsplit('/', 1)[1]}) "
+            "and queue it again"
+        )
     return {
         "changes": list(changes),
         "precision": yaml.safe_load(_git("show", f"{ref}:params.yaml"))["precision"],
         **{
             left_out: {
-                protocol: {kind: block[protocol]["auroc"][kind] for kind in ("mean", "worst", "worst_fold")}
-                for protocol in PROTOCOLS
+                condition: {kind: block[condition]["auroc"][kind] for kind in ("mean", "worst", "worst_fold")}
+                for condition in CONDITIONS
             }
             for left_out, block in (("gan", nested), ("upsampler", nested["upsamplers"]))
         },
@@ -137,6 +146,6 @@ def collect(study: Study) -> dict[str, dict[str, Any]]:
 
 
 def criterion(row: Mapping[str, Any]) -> float:
-    """Mean AUROC over both kinds of fold and the protocols: what the default is chosen by."""
-    means = [row[left_out][protocol]["mean"] for left_out in FOLDS for protocol in PROTOCOLS]
+    """Mean AUROC over both kinds of fold and the row's conditions: what the default is chosen by."""
+    means = [figures["mean"] for left_out in FOLDS for figures in row[left_out].values()]
     return float(sum(means) / len(means))

@@ -11,7 +11,7 @@ import numpy as np
 
 from fakeface.evaluation.markdown import TableError, markdown_table, read_json
 from fakeface.studies.definitions import CURATION_METHODS
-from fakeface.studies.experiments import FOLDS, PROTOCOLS, criterion
+from fakeface.studies.experiments import FOLDS, criterion
 
 
 def losses_table(path: Path) -> str:
@@ -20,15 +20,17 @@ def losses_table(path: Path) -> str:
     Raises:
         TableError: if there is no such file.
     """
+    rows = read_json(path)
+    conditions = list(next(iter(rows.values()))[FOLDS[0]])
     lines = []
-    for name, row in sorted(read_json(path).items(), key=lambda item: -criterion(item[1])):
-        means = [row[left_out][protocol]["mean"] for left_out in FOLDS for protocol in PROTOCOLS]
-        worst = min(row[left_out][PROTOCOLS[0]]["worst"] for left_out in FOLDS)
+    for name, row in sorted(rows.items(), key=lambda item: -criterion(item[1])):
+        means = [row[left_out][condition]["mean"] for left_out in FOLDS for condition in conditions]
+        worst = min(row[left_out][conditions[0]]["worst"] for left_out in FOLDS)
         changed = ", ".join(f"`{change}`" for change in row["changes"]) or "–"
         lines.append([name, changed, *(f"{value:.4f}" for value in (criterion(row), *means, worst))])
     header = ["experiment", "changed", "mean of all"]
-    header += [f"{left_out} left out: {protocol}" for left_out in FOLDS for protocol in PROTOCOLS]
-    return markdown_table([*header, f"worst, {PROTOCOLS[0]}"], lines)
+    header += [f"{left_out} left out: {condition}" for left_out in FOLDS for condition in conditions]
+    return markdown_table([*header, f"worst, {conditions[0]}"], lines)
 
 
 def paired_interval(differences: np.ndarray) -> tuple[float, float]:
