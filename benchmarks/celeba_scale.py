@@ -13,6 +13,7 @@ import argparse
 import hashlib
 import io
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -29,7 +30,7 @@ PHOTOGRAPHS, IDENTITIES = 202_599, 10_177
 # Where the official partition begins to validate and to test, as shares of all.
 VALIDATE, TEST = 162_770 / PHOTOGRAPHS, 182_637 / PHOTOGRAPHS
 FILES = ("img_align_celeba.zip", "list_eval_partition.txt", "identity_CelebA.txt")
-STEPS = ("download", "prepare", "training_data")
+STEPS = ("download", "prepare", "training_data", "dvc_add")
 
 
 def variant(picture: np.ndarray, number: int) -> bytes:
@@ -90,8 +91,10 @@ def step(name: str, work: Path) -> None:
         download(params, work / "raw", celeba_files=files)
     elif name == "prepare":
         print(json.dumps(prepare(work / "raw", work / "real", params)))
-    else:
+    elif name == "training_data":
         training_data(params, work)
+    else:
+        dvc_add(work)
 
 
 def training_data(params: object, work: Path) -> None:
@@ -119,6 +122,17 @@ def training_data(params: object, work: Path) -> None:
     print(f"{images / (time.perf_counter() - began):.0f} images/s laundered for training, one thread")
 
 
+def dvc_add(work: Path) -> None:
+    """What DVC does with the outputs of the two stages: hash them, and keep them in a cache, here of links."""
+    shutil.rmtree(work / ".dvc", ignore_errors=True)
+    for arguments in (
+        ["init", "--quiet", "--no-scm"],
+        ["config", "cache.type", "reflink,hardlink,copy"],
+        ["add", "--quiet", "raw", "real"],
+    ):
+        subprocess.run([sys.executable, "-m", "dvc", *arguments], check=True, cwd=work)
+
+
 def measured(command: list[str]) -> tuple[float, float]:
     """Seconds and GiB at most of a command and all its processes."""
     began, peak = time.perf_counter(), 0
@@ -131,9 +145,10 @@ def measured(command: list[str]) -> tuple[float, float]:
     return time.perf_counter() - began, peak / 2**20
 
 
-def gibibytes(folder: Path) -> float:
-    """Size of all files in a folder."""
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 2**30
+def gibibytes(*folders: Path) -> float:
+    """Size of all files in the folders, each once, however many names it has."""
+    files = [path.stat() for folder in folders for path in folder.rglob("*") if path.is_file()]
+    return sum({(file.st_dev, file.st_ino): file.st_size for file in files}.values()) / 2**30
 
 
 def main() -> None:
@@ -156,6 +171,8 @@ def main() -> None:
         print(f"{name}: {seconds:.0f} s, {peak:.2f} GiB of memory at most", flush=True)
     for folder in ("root", "raw", "real"):
         print(f"{folder}: {gibibytes(options.work / folder):.2f} GiB on disk")
+    everything = gibibytes(*(options.work / folder for folder in ("raw", "real", ".dvc")))
+    print(f"raw, real and DVC's cache of both: {everything:.2f} GiB on disk")
 
 
 if __name__ == "__main__":

@@ -331,18 +331,19 @@ def test_folds_run_side_by_side_through_the_queue(project: Project) -> None:
     params["leave_one_out"]["cffn_steps"] = 3
     path.write_text(yaml.safe_dump(params, sort_keys=False))
     queue, first, second = documented.FOLDS
-    queued = shell(project, queue.replace("(leave_one|baselines)", "leave_one_out@"))
+    queued = shell(project, queue.replace("(leave_one|baselines)", "leave_one_out@(dcgan|wgan)$"))
     names = re.findall(r"Queued experiment '([\w-]+)'", queued)
-    assert len(names) == 3
+    assert len(names) == 2
     # A worker keeps an output open that is not its own.
     shell(project, f"({first}; {second}) > /dev/null 2>&1")
     deadline = time.monotonic() + 300
-    while sum(f"{name} " in line and "Success" in line for line in status(project) for name in names) < 3:
+    while sum(f"{name} " in line and "Success" in line for line in status(project) for name in names) < 2:
         assert time.monotonic() < deadline
-        time.sleep(1)
-    output = project.run("dvc", "repro", "leave_one_out")
+        # Less often than DVC needs to say it, or that would be most of the work.
+        time.sleep(4)
+    output = project.run("dvc", "repro", "leave_one_out@dcgan", "leave_one_out@wgan")
     assert stages_run(output) == set()
-    assert output.count("is cached - skipping run") == 3
+    assert output.count("is cached - skipping run") == 2
     assert project.metrics("leave_one_out/dcgan.json")["seed"] == 0
 
 
