@@ -123,7 +123,7 @@ def training_data(params: object, work: Path) -> None:
 
 
 def dvc_add(work: Path) -> None:
-    """What DVC does with the outputs of the two stages: hash them, and keep them in a cache, here of links."""
+    """What DVC does with the outputs of the two stages: hash them, and keep them in a cache of links."""
     shutil.rmtree(work / ".dvc", ignore_errors=True)
     for arguments in (
         ["init", "--quiet", "--no-scm"],
