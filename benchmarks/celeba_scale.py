@@ -30,7 +30,7 @@ PHOTOGRAPHS, IDENTITIES = 202_599, 10_177
 # Where the official partition begins to validate and to test, as shares of all.
 VALIDATE, TEST = 162_770 / PHOTOGRAPHS, 182_637 / PHOTOGRAPHS
 FILES = ("img_align_celeba.zip", "list_eval_partition.txt", "identity_CelebA.txt")
-STEPS = ("download", "prepare", "training_data", "dvc_add")
+STEPS = ("download", "prepare", "training_data", "commit")
 
 
 def variant(picture: np.ndarray, number: int) -> bytes:
@@ -94,7 +94,7 @@ def step(name: str, work: Path) -> None:
     elif name == "training_data":
         training_data(params, work)
     else:
-        dvc_add(work)
+        commit(work)
 
 
 def training_data(params: object, work: Path) -> None:
@@ -122,27 +122,34 @@ def training_data(params: object, work: Path) -> None:
     print(f"{images / (time.perf_counter() - began):.0f} images/s laundered for training, one thread")
 
 
-def dvc_add(work: Path) -> None:
-    """What DVC does with the outputs of the two stages: hash them, and keep them in a cache of links."""
-    shutil.rmtree(work / ".dvc", ignore_errors=True)
+def commit(work: Path) -> None:
+    """What `dvc repro` does with the outputs of the two stages: hash them, and link them into its cache."""
+    for old in (work / ".dvc", work / "dvc.lock"):
+        if old.is_dir():
+            shutil.rmtree(old)
+        old.unlink(missing_ok=True)
+    stage = {"cmd": "true", "outs": [{"raw": {"persist": True}}, {"real": {"persist": True}}]}
+    (work / "dvc.yaml").write_text(json.dumps({"stages": {"data": stage}}))
     for arguments in (
         ["init", "--quiet", "--no-scm"],
         ["config", "cache.type", "reflink,hardlink,copy"],
-        ["add", "--quiet", "raw", "real"],
+        ["repro", "--quiet"],
     ):
         subprocess.run([sys.executable, "-m", "dvc", *arguments], check=True, cwd=work)
 
 
-def measured(command: list[str]) -> tuple[float, float]:
-    """Seconds and GiB at most of a command and all its processes."""
-    began, peak = time.perf_counter(), 0
+def measured(command: list[str]) -> tuple[float, float, float]:
+    """Seconds of a command, and GiB at most of all its processes, with and without pages of files."""
+    began, peaks = time.perf_counter(), {"Pss": 0, "Pss_Anon": 0}
     running = subprocess.Popen(command)
     while running.poll() is None:
-        peak = max(peak, sum(memory(pid) for pid in descendants(running.pid)))
+        family = descendants(running.pid)
+        for kind in peaks:
+            peaks[kind] = max(peaks[kind], sum(memory(pid, kind) for pid in family))
         time.sleep(INTERVAL_SECONDS)
     if running.returncode:
         raise SystemExit(f"{' '.join(command)}: exit code {running.returncode}")
-    return time.perf_counter() - began, peak / 2**20
+    return time.perf_counter() - began, peaks["Pss"] / 2**20, peaks["Pss_Anon"] / 2**20
 
 
 def gibibytes(*folders: Path) -> float:
@@ -167,8 +174,9 @@ def main() -> None:
         stand_in(options.work / "root", options.archive, options.photographs)
         print(f"stand-in made in {time.perf_counter() - began:.0f} s")
     for name in STEPS:
-        seconds, peak = measured([sys.executable, __file__, str(options.work), "--step", name])
-        print(f"{name}: {seconds:.0f} s, {peak:.2f} GiB of memory at most", flush=True)
+        seconds, all_pages, own = measured([sys.executable, __file__, str(options.work), "--step", name])
+        memory_used = f"{all_pages:.2f} GiB of memory at most, {own:.2f} without pages of files"
+        print(f"{name}: {seconds:.0f} s, {memory_used}", flush=True)
     for folder in ("root", "raw", "real"):
         print(f"{folder}: {gibibytes(options.work / folder):.2f} GiB on disk")
     everything = gibibytes(*(options.work / folder for folder in ("raw", "real", ".dvc")))

@@ -27,13 +27,13 @@ def descendants(pid: int) -> set[int]:
     return found
 
 
-def memory(pid: int) -> int:
-    """Proportional set size in KiB, 0 for a process that has ended."""
+def memory(pid: int, kind: str = "Pss") -> int:
+    """Proportional set size in KiB, 0 for a process that has ended; ``Pss_Anon``: without files' pages."""
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     except OSError:
         return 0
-    return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+    return sum(int(line.split()[1]) for line in lines if line.startswith(f"{kind}:"))
 
 
 def main() -> int:

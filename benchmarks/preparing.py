@@ -2,51 +2,38 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
+import subprocess
+import sys
 import tempfile
-from collections.abc import Callable, Iterator
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
+import yaml
+from celeba_scale import stand_in_zip
 from timing import Section, duration, in_turns
 from torch.utils.data import DataLoader
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
-from fakeface.data import prepare as stage
-from fakeface.data.archives import open_archive, write_zip
 from fakeface.data.decode import decode
 from fakeface.params import Params
 
-COPIES = 10
-OURS = "this project, two processes"
+PHOTOGRAPHS = 20_000
+STAGE = Path(__file__).parents[1] / "pipeline" / "prepare.py"
+OURS = "this project, `python pipeline/prepare.py`"
 TORCHVISION = "torchvision's ImageFolder, DataLoader with two workers, into one array"
 DECODING = "decoding the files alone, one process"
 
 
-class KeepsCopies(stage._Duplicates):
-    """Does the real work of remembering, then keeps the copy."""
-
-    def is_new(self, photograph: stage.Prepared) -> bool:
-        super().is_new(photograph)
-        return True
-
-
-def copies(archive: Path) -> Iterator[tuple[str, bytes]]:
-    """The photographs several times, with two bytes after each JPEG's end that no decoder reads."""
-    with open_archive(archive) as opened:
-        photographs = list(opened)
-    for copy, (number, (_, content)) in itertools.product(range(COPIES), enumerate(photographs)):
-        yield f"{copy * len(photographs) + number:07d}.jpg", content + copy.to_bytes(2, "big")
-
-
-def ours(raw: Path, scratch: Path, params: Params) -> Callable[[], object]:
-    """The stage, with its folders, checks and hashes."""
-    numbers = itertools.count()
-    return lambda: stage.prepare(raw, scratch / f"real{next(numbers)}", params, workers=2)
+def ours(project: Path) -> Callable[[], object]:
+    """The stage, with its start, folders, checks and hashes."""
+    command = [sys.executable, str(STAGE)]
+    return lambda: subprocess.run(command, cwd=project, check=True, stderr=subprocess.DEVNULL)
 
 
 def torchvision_route(folder: Path, side: int, target: Path) -> Callable[[], object]:
@@ -65,34 +52,34 @@ def torchvision_route(folder: Path, side: int, target: Path) -> Callable[[], obj
 
 def measure(params: Params, archive: Path, repeats: int) -> dict[str, Section]:
     """Photographs a second."""
-    stage._Duplicates = KeepsCopies  # type: ignore[misc]
     with tempfile.TemporaryDirectory() as temporary:
-        scratch = Path(temporary)
-        raw, folder = scratch / "raw", scratch / "folder" / "photographs"
-        raw.mkdir()
-        folder.mkdir(parents=True)
-        write_zip(raw / "images.zip", copies(archive))
+        project, folder = Path(temporary) / "project", Path(temporary) / "folder" / "photographs"
+        raw = project / "data" / "raw"
+        raw.mkdir(parents=True)
+        stand_in_zip(raw / "images.zip", archive, PHOTOGRAPHS)
         (raw / "source.json").write_text(json.dumps({"source": params.data.source}))
-        contents = []
-        for name, content in copies(archive):
-            (folder / name).write_bytes(content)
-            contents.append(content)
+        (project / "params.yaml").write_text(yaml.safe_dump(params.model_dump(mode="json")))
+        with zipfile.ZipFile(raw / "images.zip") as packed:
+            packed.extractall(folder)
 
         def decode_all() -> None:
-            for content in contents:
-                decode(content)
+            for path in folder.iterdir():
+                decode(path.read_bytes())
 
         works = {
-            OURS: ours(raw, scratch, params),
-            TORCHVISION: torchvision_route(folder.parent, params.image_size, scratch / "packed.npy"),
+            OURS: ours(project),
+            TORCHVISION: torchvision_route(folder.parent, params.image_size, Path(temporary) / "packed.npy"),
             DECODING: decode_all,
         }
         for work in works.values():
             work()
-        measures = {name: lambda work=work: len(contents) / duration(work) for name, work in works.items()}
+        measures = {name: lambda work=work: PHOTOGRAPHS / duration(work) for name, work in works.items()}
         rows = in_turns(measures, repeats)
     ratio = rows[OURS]["median"] / rows[TORCHVISION]["median"]
-    note = f"{len(contents)} photographs of 178x218, {os.cpu_count()} cores."
+    note = (
+        f"{PHOTOGRAPHS} photographs of 178x218, {os.cpu_count()} cores. The stage also starts, hashes, "
+        "looks for duplicates, refuses what is no photograph, and writes manifests."
+    )
     return {
         "Preparing photographs": Section(
             "photographs/s", rows, {"this project, times torchvision's route": ratio}, note

@@ -21,7 +21,7 @@ from fakeface.quality.extractors import open_extractor
 from fakeface.quality.features import extract, extract_once
 
 LITE0, INCEPTION = "efficientnet-lite0", "inception-v3-compat"
-STOCK = "torch-fidelity, its settings, Inception-v3"
+STOCK = "torch-fidelity from folders of PNG files, Inception-v3"
 
 
 class Untrained(FeatureExtractorInceptionV3):
@@ -77,6 +77,7 @@ def stock(folder: Path, weights: Path, cache: Path, device: torch.device) -> Cal
                 fid=True,
                 kid=True,
                 prc=True,
+                feature_extractor=INCEPTION,  # or precision and recall would take VGG-16
                 feature_extractor_weights_path=str(weights),
                 input2_cache_name="photographs",
                 cache_root=str(cache),
