@@ -132,7 +132,7 @@ def commit(work: Path) -> None:
     (work / "dvc.yaml").write_text(json.dumps({"stages": {"data": stage}}))
     for arguments in (
         ["init", "--quiet", "--no-scm"],
-        ["config", "cache.type", "reflink,hardlink,copy"],
+        ["config", "cache.type", "hardlink,copy"],
         ["repro", "--quiet"],
     ):
         subprocess.run([sys.executable, "-m", "dvc", *arguments], check=True, cwd=work)

@@ -138,16 +138,12 @@ def growth(
             for name in next(iter(by_size.values()))
             if all(name in figures for figures in by_size.values())
         ]
-        rows = {
-            f"`{name}`, {size} {what}": spread([figures[name]])
-            for name in names
-            for size, figures in by_size.items()
-        }
-        slopes = {
-            f"`{name}`: slope": slope(by_size, [figures[name] for figures in by_size.values()])
-            for name in names
-        }
+        rows = {}
+        for name in names:
+            seconds = {size: figures[name] for size, figures in by_size.items()}
+            slopes = {"log-log slope": slope(seconds, seconds.values())}
+            rows[f"`{name}`"] = {f"{size} {what}": value for size, value in seconds.items()} | slopes
         sections[f"`dvc repro {MAIN_JOB}` by the number of {what}"] = Section(
-            "s", rows, slopes, "Once. Slope of a log-log plot: 1 where twice as many take twice as long."
+            "s", rows, {}, "Once. Slope of a log-log plot: 1 where twice as many take twice as long."
         )
     return sections

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-# Median, lowest and highest.
+# Median, lowest and highest of a repeated measurement, or one figure by column.
 Figures = dict[str, float]
 
 

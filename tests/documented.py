@@ -46,7 +46,7 @@ IN_A_SMALL_CLONE = [
     "fakeface score folder_of_pictures --out scores.parquet",
     "fakeface export --out detector.onnx",
     "python -m fakeface.regression --base main",
-    "dvc config --local cache.type reflink,hardlink,copy",
+    "dvc config --local cache.type hardlink,copy",
     "dvc exp run -S margin=0.7 evaluate",
     "dvc metrics diff",
     "dvc metrics diff --all --targets metrics/evaluation.json",

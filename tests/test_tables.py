@@ -300,10 +300,14 @@ def test_speeds_of_a_part_with_their_ratios_and_their_machine(project, capsys):
         "ratios": {"times theirs": 83.21},
         "note": "A note.",
     }
-    write(project / "results.json", {"training": {"about": about, "sections": {"Training": section}}})
+    growing = {"unit": "s", "rows": {"all": {"1000": 3.0, "slope": 0.81234}}, "ratios": {}, "note": ""}
+    sections = {"Training": section, "By number": growing}
+    write(project / "results.json", {"training": {"about": about, "sections": sections}})
     assert main(["speed", "training", "results.json"]) == 0
     printed = capsys.readouterr().out
     assert cells(printed, "ours") == ["ours", "1,234", "0.0123 to 2,000"]
+    assert cells(printed, "By number, s") == ["By number, s", "1000", "slope"]
+    assert cells(printed, "all") == ["all", "3", "0.812"]
     for part in (
         "- times theirs: **83.2**",
         "A note.",

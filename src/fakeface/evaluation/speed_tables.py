@@ -30,13 +30,20 @@ def speed_tables(path: Path, part: str) -> str:
 
 
 def _section(title: str, section: Mapping[str, Any]) -> str:
-    rows = [
-        (name, _figure(row["median"]), f"{_figure(row['lowest'])} to {_figure(row['highest'])}")
-        for name, row in section["rows"].items()
-    ]
-    table = markdown_table((title, f"{section['unit']}, median", "lowest to highest"), rows)
-    lines = [f"- {name}: **{_figure(value)}**" for name, value in section["ratios"].items()]
-    return "\n\n".join(part for part in (table, "\n".join(lines), section["note"]) if part)
+    unit, rows = section["unit"], section["rows"]
+    columns = list(next(iter(rows.values())))
+    if columns == ["median", "lowest", "highest"]:
+        header = [title, f"{unit}, median", "lowest to highest"]
+        lines = [
+            [name, _figure(row["median"]), f"{_figure(row['lowest'])} to {_figure(row['highest'])}"]
+            for name, row in rows.items()
+        ]
+    else:
+        header = [f"{title}, {unit}", *columns]
+        lines = [[name, *(_figure(row[column]) for column in columns)] for name, row in rows.items()]
+    table = markdown_table(header, lines)
+    ratios = [f"- {name}: **{_figure(value)}**" for name, value in section["ratios"].items()]
+    return "\n\n".join(part for part in (table, "\n".join(ratios), section["note"]) if part)
 
 
 def _figure(value: float) -> str:
