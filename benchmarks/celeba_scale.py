@@ -25,6 +25,7 @@ from peak_memory import INTERVAL_SECONDS, descendants, memory
 from PIL import Image
 
 from fakeface.data.archives import open_archive
+from fakeface.params import Params, load_params
 
 PHOTOGRAPHS, IDENTITIES = 202_599, 10_177
 # Where the official partition begins to validate and to test, as shares of all.
@@ -76,7 +77,6 @@ def step(name: str, work: Path) -> None:
     """Do one step in this process and print a line about it."""
     from fakeface.data.prepare import prepare
     from fakeface.data.sources import RemoteFile, download
-    from fakeface.params import load_params
 
     params = load_params("profiles/celeba.yaml")
     params = params.model_copy(
@@ -97,7 +97,7 @@ def step(name: str, work: Path) -> None:
         commit(work)
 
 
-def training_data(params: object, work: Path) -> None:
+def training_data(params: Params, work: Path) -> None:
     """Batches as the CFFN's training takes them, photographs and as many stand-ins for fakes."""
     from fakeface.data.imageset import ImageSet
     from fakeface.detector.batches import BalancedBatches
@@ -115,7 +115,7 @@ def training_data(params: object, work: Path) -> None:
     number = 0
     while time.perf_counter() - began < 20:
         rows = batches.batch(number)
-        batch = data.laundered(rows, params.augmentation, [0, number], mirror=True)  # type: ignore[attr-defined]
+        batch = data.laundered(rows, params.augmentation, [0, number], mirror=True)
         random_crops(batch, 32, [0, number])
         images += len(rows)
         number += 1

