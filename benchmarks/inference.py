@@ -20,15 +20,14 @@ from PIL import Image
 from timing import Section, rates_in_turns
 from torch import nn
 
-from fakeface.bundle.load import load_bundle
+from fakeface.base.runtime import FABRIC_PRECISION
 from fakeface.data.archives import open_archive
-from fakeface.data.decode import decode
-from fakeface.data.preprocess import preprocess
-from fakeface.detector.cn import ClassificationNetwork
-from fakeface.detector.scoring import Detector
-from fakeface.detector.variants import build_cffn
-from fakeface.export.write import INPUT, OUTPUTS, write_onnx
-from fakeface.runtime import FABRIC_PRECISION
+from fakeface.data.preprocess import decode, preprocess
+from fakeface.detector.bundle import load_bundle
+from fakeface.detector.detector import Detector
+from fakeface.detector.export import INPUT, OUTPUTS, write_onnx
+from fakeface.models.cffn import build_cffn
+from fakeface.models.cn import ClassificationNetwork
 
 BATCH, LARGE_BATCH = 64, 8
 # ONNX Runtime keeps more images' activations than fit a CPU's cache otherwise.
@@ -63,7 +62,7 @@ def in_precision(detector: Detector, precision: str) -> Detector:
         detector.image_size,
         fabric,
         detector.calibration,
-        reference=detector.reference,
+        score_offset=detector.score_offset,
     )
 
 

@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
-from fakeface.data.decode import decode
+from fakeface.data.preprocess import decode
 from fakeface.params import Params
 
 PHOTOGRAPHS = 20_000

@@ -15,10 +15,9 @@ from PIL import Image
 from timing import Section, duration, in_turns
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
+from fakeface.metrics.extractors import extract, extract_once, open_extractor
+from fakeface.metrics.quality import compare
 from fakeface.params import Params
-from fakeface.quality.compare import compare
-from fakeface.quality.extractors import open_extractor
-from fakeface.quality.features import extract, extract_once
 
 LITE0, INCEPTION = "efficientnet-lite0", "inception-v3-compat"
 STOCK = "torch-fidelity from folders of PNG files, Inception-v3"

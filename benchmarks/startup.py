@@ -10,9 +10,9 @@ from timing import Section, duration, in_turns
 
 COMMANDS = {
     "`import fakeface`": ["-c", "import fakeface"],
-    "`fakeface --help`": ["-m", "fakeface.cli", "--help"],
-    "`fakeface predict --help`": ["-m", "fakeface.cli", "predict", "--help"],
-    "`fakeface score --help`": ["-m", "fakeface.cli", "score", "--help"],
+    "`fakeface --help`": ["-m", "fakeface.apps.cli", "--help"],
+    "`fakeface predict --help`": ["-m", "fakeface.apps.cli", "predict", "--help"],
+    "`fakeface score --help`": ["-m", "fakeface.apps.cli", "score", "--help"],
 }
 
 

@@ -5,7 +5,7 @@ python benchmarks/suite.py --only training scoring        # some parts; the file
 
 Needs the extras `benchmarks` and `export`, and a detector (dvc repro bundle). It writes
 benchmarks/results.json, from which docs/speed.md has its tables:
-python -m fakeface.evaluation.tables readme docs/speed.md
+python -m fakeface.reporting.tables readme docs/speed.md
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ import training
 from timing import Section
 
 import fakeface
-from fakeface.atomic import write_json
-from fakeface.gans.hardware import describe_hardware
+from fakeface.base.files import write_json
+from fakeface.base.runtime import make_fabric
 from fakeface.params import load_params
-from fakeface.runtime import make_fabric
+from fakeface.zoo.start import describe_hardware
 
 RESULTS = Path(__file__).parent / "results.json"
 

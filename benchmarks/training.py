@@ -18,16 +18,16 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
-from fakeface.data.imageset import ImageSet
-from fakeface.detector.dataset import DetectorData, to_input
-from fakeface.detector.losses import all_pairs_loss, branch_pairs_loss
+from fakeface.base.runtime import make_fabric
+from fakeface.data.image_sets import ImageSet
+from fakeface.detector.batches import DetectorData, to_input
 from fakeface.detector.train_cffn import CffnTrainer
+from fakeface.models.losses import all_pairs_loss, branch_pairs_loss
 from fakeface.params import Params
-from fakeface.runtime import make_fabric
 
 OF_A_GROUP = 300
 # Its network and what goes with it.
-PAPER = {"variant": "paper", "crop": None, "harmed": 0.0}
+PAPER = {"variant": "paper", "crop": None, "corrupted": 0.0}
 ROWS = (
     "this project, all pairs of a batch, laundering",
     "the network alone, one batch again and again",

@@ -9,7 +9,7 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from fakeface.detector.losses import contrastive_loss
+from fakeface.models.losses import contrastive_loss
 
 matplotlib.rcParams["svg.hashsalt"] = "fakeface"
 _INK, _BLUE, _ORANGE = "#37474f", "#1565c0", "#c75b12"

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from fakeface.cli import parser
+from fakeface.apps.cli import parser
 
 ROOT = Path(__file__).parents[1]
 # Modules that nobody imports: what the command line runs.
@@ -42,7 +42,7 @@ def cli() -> str:
     (action,) = [one for one in top._actions if isinstance(one, argparse._SubParsersAction)]
     for name, command in action.choices.items():
         parts += [f"## fakeface {name}", _help(f"fakeface {name}", command)]
-    from fakeface.studies.__main__ import __doc__ as studies
+    from fakeface.reporting.studies.__main__ import __doc__ as studies
 
     parts += ["## python -m fakeface.studies", f"```text\n{(studies or '').strip()}\n```"]
     return "\n\n".join(parts) + "\n"

@@ -6,12 +6,12 @@ python pipeline/baselines.py --upsampler nearest
 
 from pathlib import Path
 
-from fakeface.data.folders import Folders
-from fakeface.errors import one_line_errors
-from fakeface.evaluation.compared import score_compared
-from fakeface.evaluation.fold_command import read_fold
+from fakeface.base.errors import one_line_errors
+from fakeface.base.runtime import make_fabric
+from fakeface.data.image_sets import Folders
+from fakeface.evaluation.folds import read_fold
+from fakeface.evaluation.leave_one_out import score_compared
 from fakeface.params import load_params
-from fakeface.runtime import make_fabric
 
 if __name__ == "__main__":
     with one_line_errors():

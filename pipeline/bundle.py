@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from fakeface.bundle.write import write_bundle
-from fakeface.errors import one_line_errors
+from fakeface.base.errors import one_line_errors
+from fakeface.detector.write_bundle import write_bundle
 from fakeface.params import load_params
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """List the images of the experiment and refuse leaks between splits: python pipeline/collect.py"""
 
+from fakeface.base.errors import one_line_errors
 from fakeface.data.collect import collect, test_rows, training_rows, write_table
-from fakeface.data.folders import Folders
-from fakeface.errors import one_line_errors
+from fakeface.data.image_sets import Folders
 from fakeface.params import load_params
 
 if __name__ == "__main__":

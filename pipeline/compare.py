@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from fakeface.atomic import write_json
-from fakeface.errors import one_line_errors
-from fakeface.evaluation.fold_reports import baseline_metrics, chart_rows, comparison_metrics, read_folds
+from fakeface.base.errors import one_line_errors
+from fakeface.base.files import write_json
+from fakeface.base.runtime import provenance
+from fakeface.evaluation.compare import baseline_metrics, chart_rows, comparison_metrics, read_folds
 from fakeface.params import load_params
-from fakeface.provenance import provenance
 
 if __name__ == "__main__":
     with one_line_errors():

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from fakeface.data.imageset import ImageSet
-from fakeface.errors import one_line_errors
-from fakeface.evaluation.contact_sheet import write_contact_sheet
+from fakeface.base.errors import one_line_errors
+from fakeface.data.image_sets import ImageSet
 from fakeface.params import load_params
+from fakeface.reporting.plots import write_contact_sheet
 
 if __name__ == "__main__":
     with one_line_errors():

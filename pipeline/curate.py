@@ -1,11 +1,11 @@
 """List the training fakes that the detector learns from: python pipeline/curate.py"""
 
-from fakeface.atomic import write_json
-from fakeface.curation.curate import curate
-from fakeface.data.folders import Folders
-from fakeface.errors import one_line_errors
+from fakeface.base.errors import one_line_errors
+from fakeface.base.files import write_json
+from fakeface.base.runtime import provenance
+from fakeface.data.image_sets import Folders
+from fakeface.metrics.curation import curate
 from fakeface.params import load_params
-from fakeface.provenance import provenance
 
 if __name__ == "__main__":
     with one_line_errors():

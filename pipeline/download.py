@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from fakeface.base.errors import one_line_errors
 from fakeface.data.sources import download
-from fakeface.errors import one_line_errors
 from fakeface.params import load_params
 
 if __name__ == "__main__":

@@ -2,17 +2,15 @@
 
 from pathlib import Path
 
-from fakeface.atomic import write_json
+from fakeface.base.errors import one_line_errors
+from fakeface.base.files import write_json
+from fakeface.base.runtime import device_name, make_fabric, provenance
 from fakeface.data.collect import write_table
-from fakeface.detector.dataset import load_split
-from fakeface.detector.scoring import Detector
-from fakeface.errors import one_line_errors
-from fakeface.evaluation.evaluate import evaluation_metrics, prediction_table
-from fakeface.evaluation.pictures import write_pictures
-from fakeface.evaluation.predict import predict_protocols
+from fakeface.detector.batches import load_split
+from fakeface.detector.detector import Detector
+from fakeface.evaluation.evaluate import evaluation_metrics, predict_protocols, prediction_table
 from fakeface.params import load_params
-from fakeface.provenance import provenance
-from fakeface.runtime import device_name, make_fabric
+from fakeface.reporting.plots import write_pictures
 
 if __name__ == "__main__":
     with one_line_errors():

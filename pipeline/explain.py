@@ -2,14 +2,13 @@
 
 from pathlib import Path
 
-from fakeface.atomic import write_json
-from fakeface.data.folders import Folders
-from fakeface.detector.scoring import Detector
-from fakeface.errors import one_line_errors
+from fakeface.base.errors import one_line_errors
+from fakeface.base.files import write_json
+from fakeface.base.runtime import device_name, make_fabric, provenance
+from fakeface.data.image_sets import Folders
+from fakeface.detector.detector import Detector
 from fakeface.evaluation.explain.explain import explain
 from fakeface.params import load_params
-from fakeface.provenance import provenance
-from fakeface.runtime import device_name, make_fabric
 
 if __name__ == "__main__":
     with one_line_errors():

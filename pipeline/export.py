@@ -4,14 +4,13 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from fakeface.atomic import write_json
-from fakeface.bundle.load import load_bundle
-from fakeface.detector.dataset import load_split
-from fakeface.errors import one_line_errors
-from fakeface.export.check import TOLERANCE, check_export
-from fakeface.export.write import write_onnx
+from fakeface.base.errors import one_line_errors
+from fakeface.base.files import write_json
+from fakeface.base.runtime import provenance
+from fakeface.detector.batches import load_split
+from fakeface.detector.bundle import load_bundle
+from fakeface.detector.export import TOLERANCE, check_export, write_onnx
 from fakeface.params import load_params
-from fakeface.provenance import provenance
 
 if __name__ == "__main__":
     with one_line_errors():

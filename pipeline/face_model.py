@@ -1,7 +1,7 @@
 """Fetch the detector that finds faces in pictures from life: python pipeline/face_model.py"""
 
-from fakeface.errors import one_line_errors
-from fakeface.faces.model import write_face_model
+from fakeface.base.errors import one_line_errors
+from fakeface.data.faces import write_face_model
 
 if __name__ == "__main__":
     with one_line_errors():

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from fakeface.errors import one_line_errors
+from fakeface.base.errors import one_line_errors
 from fakeface.gans.generate import generate
 from fakeface.params import load_params
 

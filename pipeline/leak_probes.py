@@ -2,13 +2,12 @@
 
 from pathlib import Path
 
-from fakeface.atomic import write_json
-from fakeface.errors import one_line_errors
+from fakeface.base.errors import one_line_errors
+from fakeface.base.files import write_json
+from fakeface.base.runtime import provenance
 from fakeface.evaluation.leaks.gate import judge, passed, refuse_leaks
-from fakeface.evaluation.leaks.probed_data import ProbedData
-from fakeface.evaluation.leaks.probes import run_probes
+from fakeface.evaluation.leaks.probes import ProbedData, run_probes
 from fakeface.params import load_params
-from fakeface.provenance import provenance
 
 METRICS = "metrics/leaks.json"
 

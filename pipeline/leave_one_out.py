@@ -6,15 +6,14 @@ python pipeline/leave_one_out.py --upsampler nearest
 
 from pathlib import Path
 
-from fakeface.atomic import write_json
-from fakeface.data.folders import Folders
-from fakeface.errors import one_line_errors
-from fakeface.evaluation.fold_command import read_fold
-from fakeface.evaluation.fold_metrics import DETECTOR, fold_metrics
+from fakeface.base.errors import one_line_errors
+from fakeface.base.files import write_json
+from fakeface.base.runtime import device_name, make_fabric, provenance
+from fakeface.data.image_sets import Folders
+from fakeface.evaluation.compare import DETECTOR, fold_metrics
+from fakeface.evaluation.folds import read_fold
 from fakeface.evaluation.leave_one_out import score_detector
 from fakeface.params import load_params
-from fakeface.provenance import provenance
-from fakeface.runtime import device_name, make_fabric
 
 if __name__ == "__main__":
     with one_line_errors():

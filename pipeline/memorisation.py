@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from fakeface.atomic import write_json
-from fakeface.data.imageset import ImageSet
-from fakeface.errors import one_line_errors
+from fakeface.base.errors import one_line_errors
+from fakeface.base.files import write_json
+from fakeface.data.image_sets import ImageSet
 from fakeface.gans.loaders.zoo import as_source
-from fakeface.gans.memorisation import N_SAMPLES, measure_memorisation
-from fakeface.gans.recipes import load_recipe
 from fakeface.gans.weights import load_generator
+from fakeface.zoo.memorisation import N_SAMPLES, measure_memorisation
+from fakeface.zoo.recipes import load_recipe
 
 if __name__ == "__main__":
     with one_line_errors():

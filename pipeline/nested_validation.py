@@ -1,14 +1,13 @@
 """Unseen GANs within the training GANs, to choose settings by: python pipeline/nested_validation.py"""
 
-from fakeface.atomic import write_json
-from fakeface.data.folders import Folders
-from fakeface.errors import one_line_errors
-from fakeface.evaluation.fold_reports import nested_metrics
+from fakeface.base.errors import one_line_errors
+from fakeface.base.files import write_json
+from fakeface.base.runtime import device_name, make_fabric, provenance
+from fakeface.data.image_sets import Folders
+from fakeface.evaluation.compare import nested_metrics
 from fakeface.evaluation.folds import nested_folds, nested_upsampler_folds
 from fakeface.evaluation.leave_one_out import score_nested
 from fakeface.params import load_params
-from fakeface.provenance import provenance
-from fakeface.runtime import device_name, make_fabric
 
 if __name__ == "__main__":
     with one_line_errors():

@@ -3,11 +3,11 @@
 import logging
 from pathlib import Path
 
-from fakeface.atomic import write_json
+from fakeface.base.errors import one_line_errors
+from fakeface.base.files import write_json
+from fakeface.base.runtime import provenance
 from fakeface.data.prepare import prepare
-from fakeface.errors import one_line_errors
 from fakeface.params import load_params
-from fakeface.provenance import provenance
 
 if __name__ == "__main__":
     with one_line_errors():

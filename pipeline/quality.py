@@ -3,11 +3,11 @@
 import sys
 from pathlib import Path
 
-from fakeface.atomic import write_json
-from fakeface.errors import one_line_errors
+from fakeface.base.errors import one_line_errors
+from fakeface.base.files import write_json
+from fakeface.base.runtime import make_fabric
+from fakeface.metrics.quality import measure
 from fakeface.params import load_params
-from fakeface.quality.measure import measure
-from fakeface.runtime import make_fabric
 
 if __name__ == "__main__":
     with one_line_errors():

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from fakeface.errors import one_line_errors
+from fakeface.base.errors import one_line_errors
+from fakeface.metrics.quality import write_chart
 from fakeface.params import load_params
-from fakeface.quality.chart import write_chart
 
 if __name__ == "__main__":
     with one_line_errors():

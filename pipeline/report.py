@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from fakeface.errors import one_line_errors
-from fakeface.report.page import write_report
+from fakeface.base.errors import one_line_errors
+from fakeface.reporting.report.page import write_report
 
 if __name__ == "__main__":
     with one_line_errors():

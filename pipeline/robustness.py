@@ -1,16 +1,15 @@
-"""Judge the detector on test images harmed in known ways: python pipeline/robustness.py"""
+"""Judge the detector on test images corrupted in known ways: python pipeline/robustness.py"""
 
 from pathlib import Path
 
-from fakeface.atomic import write_json
-from fakeface.detector.dataset import load_split
-from fakeface.detector.scoring import Detector
-from fakeface.errors import one_line_errors
+from fakeface.base.errors import one_line_errors
+from fakeface.base.files import write_json
+from fakeface.base.runtime import device_name, make_fabric, provenance
+from fakeface.detector.batches import load_split
+from fakeface.detector.detector import Detector
 from fakeface.evaluation.robustness import robustness_metrics
-from fakeface.evaluation.robustness_plots import write_picture, write_rows
 from fakeface.params import load_params
-from fakeface.provenance import provenance
-from fakeface.runtime import device_name, make_fabric
+from fakeface.reporting.robustness_plots import write_picture, write_rows
 
 if __name__ == "__main__":
     with one_line_errors():

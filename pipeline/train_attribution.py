@@ -1,16 +1,14 @@
 """Learn which GAN made a fake, and test it: python pipeline/train_attribution.py"""
 
-from fakeface.atomic import write_json
-from fakeface.attribution.evaluate import attribution_metrics
-from fakeface.attribution.head_file import save_head
-from fakeface.attribution.train import attribution_data
+from fakeface.base.errors import one_line_errors
+from fakeface.base.files import write_json
+from fakeface.base.runtime import device_name, make_fabric, provenance
 from fakeface.data.collect import write_table
-from fakeface.data.folders import Folders
-from fakeface.detector.weights import load_cffn
-from fakeface.errors import one_line_errors
+from fakeface.data.image_sets import Folders
+from fakeface.detector.attribution_head import save_head
+from fakeface.evaluation.attribution import attribution_data, attribution_metrics
+from fakeface.models.weights import load_cffn
 from fakeface.params import load_params
-from fakeface.provenance import provenance
-from fakeface.runtime import device_name, make_fabric
 
 if __name__ == "__main__":
     with one_line_errors():

@@ -4,16 +4,14 @@ python pipeline/train_cffn.py
 torchrun --nproc_per_node=N pipeline/train_cffn.py
 """
 
-from fakeface.atomic import write_json
-from fakeface.data.folders import Folders
-from fakeface.detector.dataset import load_split, load_training
+from fakeface.base.errors import one_line_errors
+from fakeface.base.files import write_json
+from fakeface.base.runtime import device_name, live_curves, make_fabric, provenance
+from fakeface.data.image_sets import Folders
+from fakeface.detector.batches import load_split, load_training
 from fakeface.detector.train_cffn import CffnTrainer
-from fakeface.detector.weights import save_cffn
-from fakeface.errors import one_line_errors
+from fakeface.models.weights import save_cffn
 from fakeface.params import load_params
-from fakeface.provenance import provenance
-from fakeface.runtime import device_name, make_fabric
-from fakeface.tracking import live_curves
 
 if __name__ == "__main__":
     with one_line_errors():

@@ -4,17 +4,15 @@ python pipeline/train_cn.py
 torchrun --nproc_per_node=N pipeline/train_cn.py
 """
 
-from fakeface.atomic import write_json
-from fakeface.data.folders import Folders
-from fakeface.detector.cn_weights import save_cn
-from fakeface.detector.dataset import load_split, load_training
+from fakeface.base.errors import one_line_errors
+from fakeface.base.files import write_json
+from fakeface.base.runtime import device_name, live_curves, make_fabric, provenance
+from fakeface.data.image_sets import Folders
+from fakeface.detector.batches import load_split, load_training
+from fakeface.detector.decision import save_cn
 from fakeface.detector.train_cn import train_cn
-from fakeface.detector.weights import load_cffn
-from fakeface.errors import one_line_errors
+from fakeface.models.weights import load_cffn
 from fakeface.params import load_params
-from fakeface.provenance import provenance
-from fakeface.runtime import device_name, make_fabric
-from fakeface.tracking import live_curves
 
 if __name__ == "__main__":
     with one_line_errors():
@@ -33,6 +31,6 @@ if __name__ == "__main__":
                 result.threshold,
                 result.lower_threshold,
                 result.calibration,
-                result.reference,
+                result.score_offset,
             )
             write_json("metrics/cn.json", provenance(params, device_name(fabric.device)) | result.metrics)

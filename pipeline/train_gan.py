@@ -3,8 +3,8 @@
 python pipeline/train_gan.py --gan dcgan --images zoo/data/real/train --reference data/real
 """
 
-from fakeface.errors import one_line_errors
-from fakeface.gans.train import main
+from fakeface.base.errors import one_line_errors
+from fakeface.zoo.train import main
 
 if __name__ == "__main__":
     with one_line_errors():

@@ -6,9 +6,8 @@ python ../pipeline/zoo_prepare.py
 import logging
 from pathlib import Path
 
-from fakeface.errors import one_line_errors
-from fakeface.gans.photographs import prepare_photographs
-from fakeface.gans.recipes import load_zoo_params
+from fakeface.base.errors import one_line_errors
+from fakeface.zoo.recipes import load_zoo_params, prepare_photographs
 
 if __name__ == "__main__":
     with one_line_errors():

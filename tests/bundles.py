@@ -14,18 +14,17 @@ import numpy as np
 import torch
 from conftest import make_params
 
-from fakeface.attribution.head import AttributionHead, fit_head
-from fakeface.attribution.head_file import save_head
-from fakeface.bundle.write import write_bundle
+from fakeface.base.downloads import default_cache_dir, fetch_wheel
+from fakeface.data.faces import write_face_model
 from fakeface.data.sources import _MINI_REQUIREMENT, _MINI_SHA256
+from fakeface.detector.attribution_head import AttributionHead, fit_head, save_head
 from fakeface.detector.calibration import Calibration
-from fakeface.detector.cn import ClassificationNetwork
-from fakeface.detector.cn_weights import save_cn
-from fakeface.detector.reference import PhotographReference
-from fakeface.detector.variants import build_cffn
-from fakeface.detector.weights import save_cffn
-from fakeface.faces.model import write_face_model
-from fakeface.wheels import default_cache_dir, fetch_wheel
+from fakeface.detector.decision import save_cn
+from fakeface.detector.score_offset import ScoreOffset
+from fakeface.detector.write_bundle import write_bundle
+from fakeface.models.cffn import build_cffn
+from fakeface.models.cn import ClassificationNetwork
+from fakeface.models.weights import save_cffn
 
 
 @lru_cache(maxsize=1)
@@ -69,8 +68,8 @@ def make_bundle(root: Path, write: Callable[..., Any] = write_bundle, keep: bool
         torch.manual_seed(0)
         save_cffn(root / "cffn.safetensors", build_cffn("pretrained", (2, 3, 4), False), 64)
         calibration = Calibration("platt", 3.0, 0.25)
-        reference = PhotographReference((0.3, -0.5, 0.1), -4.0, -0.5)
-        save_cn(root / "cn.safetensors", ClassificationNetwork(), 0.4, 0.2, calibration, reference)
+        score_offset = ScoreOffset((0.3, -0.5, 0.1), -4.0, -0.5)
+        save_cn(root / "cn.safetensors", ClassificationNetwork(), 0.4, 0.2, calibration, score_offset)
         save_head(root / "attribution.safetensors", _random_head(384 + 2 * (40 + 80 + 112)))
         shutil.copyfile(face_model(), root / "faces.onnx")
         rows = ["", "", "dcgan", "dcgan", "dcgan"]

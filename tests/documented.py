@@ -32,8 +32,8 @@ IN_A_SMALL_CLONE = [
     "dvc repro evaluate",
     "dvc metrics show metrics/evaluation.json",
     "dvc metrics show metrics/curation.json",
-    "python -m fakeface.evaluation.tables results",
-    "python -m fakeface.evaluation.tables readme README.md",
+    "python -m fakeface.reporting.tables results",
+    "python -m fakeface.reporting.tables readme README.md",
     "python -m fakeface.studies table losses",
     "python -m fakeface.studies table curation",
     "dvc plots show",
@@ -64,8 +64,8 @@ IN_A_SMALL_CLONE = [
 SHORTENED = {
     "python -m fakeface.studies queue losses": "margin-1.0",
     "python -m fakeface.studies queue curation": "random-seed-0",
-    "dvc exp run -S cffn.variant=paper -S margin=0.5 -S cffn.crop=null -S cffn.pseudo_fakes=0 -S cffn.harmed=0 "
-    "-S cn.reference=none -S cffn.epochs=12 evaluate": "-S cffn.epochs=1",
+    "dvc exp run -S cffn.variant=paper -S margin=0.5 -S cffn.crop=null -S cffn.pseudo_fakes=0 -S cffn.corrupted=0 "
+    "-S cn.score_offset=none -S cffn.epochs=12 evaluate": "-S cffn.epochs=1",
     "dvc exp run -n initial -S 'held_out=[lsgan,wgan_gp,pggan,sngan,stylegan2,digiface_dcgan]' evaluate": "--queue",
     "dvc exp run -S device=cuda -S precision=bf16 evaluate": "--queue",
     "dvc exp run -S devices=auto evaluate": "--queue",
@@ -112,6 +112,6 @@ ELSEWHERE = {
         "tests/score/test_score.py",
         '@pytest.mark.parametrize("engine", ["local", "ray"])',
     ),
-    "fakeface demo": ("tests/demo/test_page.py", "fakeface.cli"),
+    "fakeface demo": ("tests/demo/test_page.py", "fakeface.apps.cli"),
     "python benchmarks/suite.py": ("tests/test_benchmarks.py", "suite.py"),
 }

@@ -30,7 +30,7 @@ pytestmark = pytest.mark.slow
 SMALL: dict[str, Any] = {
     "device": "cpu",
     "held_out": ["wgan_gp"],
-    "generate": {"n_train": 24, "n_val": 12, "n_test": 16, "disturbed": 0.5, "batch_size": 16},
+    "generate": {"n_train": 24, "n_val": 12, "n_test": 16, "perturbed": 0.5, "batch_size": 16},
 }
 SMALL_KEYS = {
     "quality": {"n_images": 16, "kid_subset_size": 8, "kid_subsets": 4, "batch_size": 8},
@@ -237,7 +237,7 @@ def test_the_command_scores_the_test_split_as_the_pipeline_does(project: Project
     assert len(images) == len(expected)
     for number, image in enumerate(images):
         Image.fromarray(image).save(tmp_path / f"{number:04d}.png")
-    command = (sys.executable, "-m", "fakeface.cli", "predict", "--no-align", "--csv", str(tmp_path))
+    command = (sys.executable, "-m", "fakeface.apps.cli", "predict", "--no-align", "--csv", str(tmp_path))
     judged = pd.read_csv(io.StringIO(project.run(*command)), keep_default_na=False)
     np.testing.assert_allclose(judged["score"], expected["score_clean"], atol=1e-6)
     threshold = project.metrics("evaluation.json")["threshold"]

@@ -50,7 +50,7 @@ def test_the_rest_runs_end_to_end(project: Project) -> None:
     block = project.metrics("evaluation.json")["laundered"]["per_gan"]["wgan_gp_128"]
     assert block["n_fake"] == 16
     assert project.metrics("quality/wgan_gp_128.json")["kid"] > 0
-    from fakeface.data.imageset import ImageSet
+    from fakeface.data.image_sets import ImageSet
 
     for folder in ("real", "fake/wgan_gp_128"):
         assert ImageSet.read(project.folder / "data" / folder / "test").images.shape[1:] == (128, 128, 3)

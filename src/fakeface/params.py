@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from fakeface.errors import FakefaceError
+from fakeface.base.errors import FakefaceError
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Probability = Annotated[float, Field(gt=0, lt=1)]
@@ -138,8 +138,8 @@ class GenerateParams(_Section):
     """How many images each generator makes for each split.
 
     Attributes:
-        disturbed: share of the training images that come from copies with other weights, see
-            :mod:`fakeface.gans.disturbed`.
+        perturbed: share of the training images that come from copies with other weights, see
+            :mod:`fakeface.gans.weight_perturbation`.
         batch_size: images at native size in memory at a time, about; on a GPU also images a pass.
         device: ``cpu``: a machine with a GPU and one without make the same fakes. ``auto`` (a GPU where there
             is one) and ``cuda`` are faster and round otherwise.
@@ -148,7 +148,7 @@ class GenerateParams(_Section):
     n_train: PositiveInt
     n_val: PositiveInt
     n_test: PositiveInt
-    disturbed: Fraction
+    perturbed: Fraction
     batch_size: PositiveInt
     device: Literal["auto", "cpu", "cuda"] = "cpu"
 
@@ -160,7 +160,7 @@ class CurationParams(_Section):
         method: ``none``; ``random`` (as many as the next two keep, the control); ``realism`` (the most
             realistic); ``hardest`` (those that a probe which has not seen them finds least fake);
             ``duplicates`` (no two that are nearer to each other than photographs are). See
-            :mod:`fakeface.curation.methods`.
+            :mod:`fakeface.metrics.curation`.
         keep: share of the fakes that ``random``, ``realism`` and ``hardest`` keep.
     """
 
@@ -230,7 +230,7 @@ class CffnParams(_Section):
     schedule: Literal["constant", "cosine"]
     mirror: bool
     pseudo_fakes: Fraction
-    harmed: Fraction
+    corrupted: Fraction
     crop: Annotated[int, Field(ge=32, multiple_of=32)] | None = None
     augmentation: ProtocolName | Literal["all"]
 
@@ -252,8 +252,8 @@ class CnParams(_Section):
     """The classification network on frozen CFFN features, its calibration and thresholds.
 
     Attributes:
-        reference: what a picture's margin is compared with: ``detail``, the mean of validation
-            photographs that miss as much fine detail (:mod:`fakeface.detector.reference`), or ``none``.
+        score_offset: what a picture's margin is compared with: ``detail``, the mean of validation
+            photographs that miss as much fine detail (:mod:`fakeface.detector.score_offset`), or ``none``.
         calibration: what is fitted on validation logits, so that scores are probabilities.
         target_fpr: share of validation photographs above the threshold, under each of the training's
             chains; those images are called fake.
@@ -265,7 +265,7 @@ class CnParams(_Section):
     batch_size: Annotated[int, Field(ge=2)]
     lr: PositiveFloat
     views: PositiveInt
-    reference: Literal["none", "detail"] = "detail"
+    score_offset: Literal["none", "detail"] = "detail"
     calibration: Literal["none", "temperature", "platt"]
     target_fpr: Probability
     target_fnr: Probability
@@ -312,7 +312,7 @@ class LeaveOneOutParams(_Section):
 
 
 class RobustnessParams(_Section):
-    """Scores of the test images after perturbations of known strength.
+    """Scores of the test images after corruptions of known strength.
 
     Attributes:
         images: photographs, and fakes a GAN, at most.

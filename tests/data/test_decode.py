@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from fakeface.data import decode as module
-from fakeface.data.decode import CorruptImageError, decode
+from fakeface.data import preprocess as module
+from fakeface.data.preprocess import CorruptImageError, decode
 
 PICTURE = random_picture(1, 40, 30)
 RGB = np.asarray(PICTURE)

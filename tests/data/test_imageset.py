@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fakeface.data.imageset import ImageSet, ImageSetError, ImageSetWriter
+from fakeface.data.image_sets import ImageSet, ImageSetError, ImageSetWriter
 
 COLUMNS = ("name", "source", "sha256", "split")
 

@@ -8,9 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fakeface.data.imageset import ImageSet
-from fakeface.data.membership import LeakError, check_source, check_split
-from fakeface.data.splits import Split
+from fakeface.data.image_sets import ImageSet, LeakError, Split, check_source, check_split
 
 FOLDER = Path("data/fake/dcgan/train")
 

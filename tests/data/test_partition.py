@@ -7,8 +7,8 @@ from conftest import CelebaRoot
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fakeface.data.partition import PartitionError, assign_splits, read_identities, read_partition
-from fakeface.data.splits import hash_split
+from fakeface.data.image_sets import hash_split
+from fakeface.data.sources import PartitionError, assign_splits, read_identities, read_partition
 from fakeface.params import SplitParams
 
 FRACTIONS = SplitParams(val=0.15, test=0.15)

@@ -17,11 +17,10 @@ from bundles import celeba_photographs
 from conftest import CelebaRoot, encode, make_params, random_picture
 from PIL import Image
 
-from fakeface.data.imageset import ImageSet
+from fakeface.data.image_sets import SPLITS, ImageSet, hash_split
 from fakeface.data.prepare import COLUMNS, PrepareError, prepare
 from fakeface.data.preprocess import preprocess
 from fakeface.data.sources import download
-from fakeface.data.splits import SPLITS, hash_split
 from fakeface.params import Params, ParamsError
 
 TESTS = str(Path(__file__).parent.parent)

@@ -17,10 +17,10 @@ from pathlib import Path
 import pytest
 from conftest import CelebaRoot, make_params
 
+from fakeface.base.downloads import WheelError
 from fakeface.data import sources
 from fakeface.data.archives import ArchiveError, open_archive
 from fakeface.data.sources import SourceError, download, official_celeba_files
-from fakeface.wheels import WheelError
 
 
 def celeba_params(root: Path | None):

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from fakeface.data.imageset import ImageSet
+from fakeface.data.image_sets import ImageSet
 from fakeface.params import Params, load_params
 
 ROOT = Path(__file__).parents[2]

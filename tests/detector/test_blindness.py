@@ -13,15 +13,13 @@ import pytest
 import yaml
 
 from detector.conftest import ROOT, write_set
-from fakeface.data.imageset import ImageSet
-from fakeface.data.membership import LeakError
-from fakeface.data.splits import SPLITS
-from fakeface.detector.dataset import DetectorData, load_split
+from fakeface.base.runtime import make_fabric
+from fakeface.data.image_sets import SPLITS, ImageSet, LeakError
+from fakeface.detector.batches import DetectorData, load_split
 from fakeface.detector.train_cffn import CffnTrainer
 from fakeface.detector.train_cn import train_cn
-from fakeface.detector.variants import build_cffn
+from fakeface.models.cffn import build_cffn
 from fakeface.params import Params, load_params
-from fakeface.runtime import make_fabric
 
 TRAINED = ("models/cffn.safetensors", "models/cn.safetensors", "metrics/cn.json", "data/training.csv")
 

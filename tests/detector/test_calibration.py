@@ -17,7 +17,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from detector.conftest import ROOT
-from fakeface.data.perturbations import perturb
+from fakeface.base.runtime import make_fabric
+from fakeface.data.corruptions import corrupt
+from fakeface.detector.batches import load_split
 from fakeface.detector.calibration import (
     UNCALIBRATED,
     Calibration,
@@ -25,15 +27,13 @@ from fakeface.detector.calibration import (
     fit_calibration,
     margins_of,
 )
-from fakeface.detector.cffn import CFFN
-from fakeface.detector.cn_weights import load_cn
-from fakeface.detector.dataset import load_split
-from fakeface.detector.reference import missing_detail
-from fakeface.detector.scoring import Detector
+from fakeface.detector.decision import load_cn
+from fakeface.detector.detector import Detector
+from fakeface.detector.score_offset import missing_detail
 from fakeface.detector.train_cn import THRESHOLD_KEY, VAL_KEY, train_cn
-from fakeface.detector.weights import save_cffn
+from fakeface.models.cffn import CFFN
+from fakeface.models.weights import save_cffn
 from fakeface.params import Params
-from fakeface.runtime import make_fabric
 
 FITTED = ("temperature", "platt")
 
@@ -240,9 +240,9 @@ def test_the_stored_thresholds_keep_their_promises_on_validation_scores(
 ) -> None:
     fabric = make_fabric(tiny_params)
     # With neither, the loss after the decision is that of the training.
-    reference = "none" if method == "none" else "detail"
+    score_offset = "none" if method == "none" else "detail"
     targets = {"target_fpr": 0.2, "target_fnr": 0.1}
-    cn = tiny_params.cn.model_copy(update={"calibration": method, "reference": reference, **targets})
+    cn = tiny_params.cn.model_copy(update={"calibration": method, "score_offset": score_offset, **targets})
     params = tiny_params.model_copy(update={"cn": cn})
     torch.manual_seed(0)
     cffn = CFFN(params.cffn.feature_levels).eval()
@@ -257,7 +257,7 @@ def test_the_stored_thresholds_keep_their_promises_on_validation_scores(
         fabric,
         result.calibration,
         result.lower_threshold,
-        result.reference,
+        result.score_offset,
     )
     pixels = val.laundered(np.arange(len(val)), params.augmentation, [params.seed, VAL_KEY, 0])
     # Another number of threads rounds otherwise: an image that defines a threshold may move by as much.
@@ -306,7 +306,7 @@ def test_noisy_photographs_are_within_the_reference(
     torch.manual_seed(0)
     cffn = CFFN(tiny_params.cffn.feature_levels).eval()
     train, val = (load_split(*image_sets, tiny_params.training_gans, split) for split in ("train", "val"))
-    reference = train_cn(tiny_params, cffn, train, val, make_fabric(tiny_params)).reference
+    score_offset = train_cn(tiny_params, cffn, train, val, make_fabric(tiny_params)).score_offset
     photographs = val.images(np.flatnonzero(val.groups == 0))
-    noisy = perturb(photographs, "noise", 4, np.arange(len(photographs))[:, None])
-    assert reference.lowest < np.median(missing_detail(noisy)) < missing_detail(photographs).min()
+    noisy = corrupt(photographs, "noise", 4, np.arange(len(photographs))[:, None])
+    assert score_offset.lowest < np.median(missing_detail(noisy)) < missing_detail(photographs).min()

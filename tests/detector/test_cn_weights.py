@@ -10,14 +10,14 @@ import pytest
 import torch
 from safetensors import safe_open
 
+from fakeface.base.files import save_tensors
 from fakeface.detector.calibration import UNCALIBRATED, Calibration
-from fakeface.detector.cn import ClassificationNetwork
-from fakeface.detector.cn_weights import load_cn, save_cn
-from fakeface.detector.reference import NO_REFERENCE, PhotographReference
-from fakeface.detector.weights import DetectorWeightsError, load_cffn
-from fakeface.tensorfile import save_tensors
+from fakeface.detector.decision import load_cn, save_cn
+from fakeface.detector.score_offset import NO_SCORE_OFFSET, ScoreOffset
+from fakeface.models.cn import ClassificationNetwork
+from fakeface.models.weights import DetectorWeightsError, load_cffn
 
-REFERENCE = PhotographReference((-9.1, 0.1 + 0.2, 1 / 3), -2.5, 0.01)
+REFERENCE = ScoreOffset((-9.1, 0.1 + 0.2, 1 / 3), -2.5, 0.01)
 PLATT = Calibration("platt", 0.1 + 0.2, -1 / 3)
 
 
@@ -50,7 +50,7 @@ def test_everything_comes_back_to_the_last_bit(file: Path) -> None:
         assert torch.equal(stored.cn.state_dict()[name], tensor)
     assert (stored.threshold, stored.lower_threshold) == (0.123456789, 0.1 + 0.2)
     assert stored.calibration == PLATT
-    assert stored.reference == REFERENCE
+    assert stored.score_offset == REFERENCE
 
 
 def test_a_fallback_says_why_in_the_file_too(file: Path) -> None:
@@ -61,7 +61,7 @@ def test_a_fallback_says_why_in_the_file_too(file: Path) -> None:
 
 def test_without_more_said_nothing_is_calibrated_and_nothing_unsure(file: Path) -> None:
     save_cn(file, ClassificationNetwork(), 0.5)
-    assert load_cn(file)[1:] == (0.5, 0.5, UNCALIBRATED, NO_REFERENCE)
+    assert load_cn(file)[1:] == (0.5, 0.5, UNCALIBRATED, NO_SCORE_OFFSET)
 
 
 def test_equal_content_is_equal_bytes(file: Path) -> None:
@@ -76,10 +76,10 @@ def test_equal_content_is_equal_bytes(file: Path) -> None:
     [
         ({"calibration": ...}, "the header lacks calibration; make the file anew: dvc repro train_cn"),
         ({"calibration": ..., "lower_threshold": ...}, "the header lacks calibration, lower_threshold; make"),
-        ({"reference": ...}, "the header lacks reference; make the file anew: dvc repro train_cn"),
-        ({"reference": [1, 2]}, "reference in the header: "),
+        ({"score_offset": ...}, "the header lacks score_offset; make the file anew: dvc repro train_cn"),
+        ({"score_offset": [1, 2]}, "score_offset in the header: "),
         (
-            {"reference": {"coefficients": [1, 2], "lowest": 0, "highest": 1}},
+            {"score_offset": {"coefficients": [1, 2], "lowest": 0, "highest": 1}},
             "three coefficients and a range",
         ),
         ({"network": "cffn"}, "network must be 'cn', got 'cffn'"),

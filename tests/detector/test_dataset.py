@@ -11,9 +11,8 @@ import pytest
 from detector.conftest import COUNTS, pictures, write_set
 from fakeface.data import collect as collecting
 from fakeface.data.collect import DuplicateAcrossSplitsError, collect
-from fakeface.data.folders import Folders
-from fakeface.data.imageset import ImageSet, ImageSetError
-from fakeface.detector.dataset import LeakError, load_split, random_crops
+from fakeface.data.image_sets import Folders, ImageSet, ImageSetError
+from fakeface.detector.batches import LeakError, load_split, random_crops
 from fakeface.params import Params, ProtocolParams
 
 
@@ -68,15 +67,15 @@ def test_crops_are_squares_of_the_images_at_places_that_depend_on_the_key() -> N
     np.testing.assert_array_equal(random_crops(images, 64, [0, 1]), images)
 
 
-def test_harm_comes_to_both_classes_and_depends_on_the_row_alone(image_sets: tuple[Path, Path]) -> None:
+def test_corruption_comes_to_both_classes_and_depends_on_the_row_alone(image_sets: tuple[Path, Path]) -> None:
     data = load_split(*image_sets, ["dcgan"], "train")
     rows, clean = np.arange(len(data)), [ProtocolParams()]
     plain = data.laundered(rows, clean, [0, 1])
-    harmed = data.laundered(rows, clean, [0, 1], harmed=0.5)
-    changed = (harmed != plain).any(axis=(1, 2, 3))
+    corrupted = data.laundered(rows, clean, [0, 1], corrupted=0.5)
+    changed = (corrupted != plain).any(axis=(1, 2, 3))
     for label in (0, 1):
         assert 0.2 < changed[data.labels == label].mean() < 0.8
-    np.testing.assert_array_equal(data.laundered(rows[7:9], clean, [0, 1], harmed=0.5), harmed[7:9])
+    np.testing.assert_array_equal(data.laundered(rows[7:9], clean, [0, 1], corrupted=0.5), corrupted[7:9])
 
 
 @pytest.mark.parametrize(

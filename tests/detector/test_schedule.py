@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fakeface.detector.schedule import learning_rate
+from fakeface.detector.train_cffn import learning_rate
 
 
 @given(total=st.integers(1, 5000), peak=st.floats(1e-6, 1))

@@ -9,15 +9,14 @@ import numpy as np
 import pytest
 import torch
 
+from fakeface.base.runtime import make_fabric
 from fakeface.data import laundering
-from fakeface.detector.dataset import DetectorData, LeakError, load_split
-from fakeface.detector.scoring import Detector
+from fakeface.detector.batches import DetectorData, LeakError, load_split
+from fakeface.detector.detector import Detector
 from fakeface.detector.train_cffn import CffnTrainer, NonFiniteLossError
 from fakeface.detector.train_cn import train_cn
-from fakeface.evaluation.evaluate import evaluation_metrics, prediction_table
-from fakeface.evaluation.predict import predict_protocols
+from fakeface.evaluation.evaluate import evaluation_metrics, predict_protocols, prediction_table
 from fakeface.params import Params
-from fakeface.runtime import make_fabric
 
 
 @pytest.fixture
@@ -174,7 +173,7 @@ def test_from_training_to_metrics(
         assert torch.equal(tensor, before[name]), f"{name} changed although the CFFN is frozen"
     lower = result.lower_threshold
     detector = Detector(
-        cffn, result.cn, result.threshold, 64, fabric, result.calibration, lower, result.reference
+        cffn, result.cn, result.threshold, 64, fabric, result.calibration, lower, result.score_offset
     )
     assert detector.lower_threshold == lower
     test = load_split(*image_sets, list(tiny_params.gans), "test")

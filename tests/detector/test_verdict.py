@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fakeface.detector.verdict import VERDICTS, verdicts
+from fakeface.detector.decision import VERDICTS, verdicts
 
 # Few values, so that scores and thresholds coincide.
 VALUE = st.one_of(st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0]), st.floats(0, 1))

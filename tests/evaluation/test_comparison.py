@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from fakeface.evaluation.comparison import gains, summary
+from fakeface.evaluation.compare import gains, summary
 from fakeface.evaluation.fold_scores import FoldScores, FoldScoresError, Run, joined
-from fakeface.evaluation.scores import METRICS, bootstrap_samples, mean_block, score_block
+from fakeface.metrics.scores import METRICS, bootstrap_samples, mean_block, score_block
 
 PROTOCOLS = ("laundered", "mild", "clean")
 

@@ -9,20 +9,21 @@ import numpy as np
 import pytest
 
 from evaluation.test_comparison import PROTOCOLS, fold
-from fakeface.atomic import write_json
-from fakeface.evaluation.fold_metrics import DETECTOR, fold_metrics
-from fakeface.evaluation.fold_reports import (
+from fakeface.base.files import write_json
+from fakeface.base.markdown import TableError
+from fakeface.evaluation.compare import (
+    DETECTOR,
     Folds,
     baseline_metrics,
     chart_rows,
     comparison_metrics,
+    fold_metrics,
     read_folds,
 )
 from fakeface.evaluation.fold_scores import FoldScores, FoldScoresError
-from fakeface.evaluation.fold_tables import folds_table
 from fakeface.evaluation.folds import gan_fold, upsampler_fold
-from fakeface.evaluation.markdown import TableError
 from fakeface.params import Params, load_params
+from fakeface.reporting.fold_tables import folds_table
 
 ROOT = Path(__file__).parents[2]
 GANS = ("dcgan", "wgan_gp", "digiface_dcgan")

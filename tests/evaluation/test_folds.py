@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from fakeface.evaluation.fold_command import read_fold
 from fakeface.evaluation.folds import (
     Fold,
     FoldError,
@@ -14,6 +13,7 @@ from fakeface.evaluation.folds import (
     gan_fold,
     nested_folds,
     nested_upsampler_folds,
+    read_fold,
     require_other_upsamplers,
     upsampler_fold,
     upsamplers,

@@ -7,18 +7,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fakeface.baselines.registry import BASELINES
-from fakeface.data.folders import Folders
-from fakeface.detector.dataset import DetectorData, load_split
+from fakeface.base.runtime import make_fabric
+from fakeface.data.image_sets import Folders
+from fakeface.detector.batches import DetectorData, load_split
 from fakeface.detector.train_cn import THRESHOLD_KEY
-from fakeface.evaluation.compared import COMPARED, score_compared, with_frozen_threshold
-from fakeface.evaluation.fold_metrics import fold_metrics
-from fakeface.evaluation.fold_reports import nested_metrics
+from fakeface.evaluation.baselines import BASELINES
+from fakeface.evaluation.compare import fold_metrics, nested_metrics
 from fakeface.evaluation.folds import gan_fold, nested_folds, upsampler_fold
-from fakeface.evaluation.leave_one_out import score_fold, score_nested
-from fakeface.evaluation.methods import Trained, train_detector
+from fakeface.evaluation.leave_one_out import (
+    COMPARED,
+    Trained,
+    score_compared,
+    score_fold,
+    score_nested,
+    train_detector,
+    with_frozen_threshold,
+)
 from fakeface.params import Params, load_params
-from fakeface.runtime import make_fabric
 
 ROOT = Path(__file__).parents[2]
 
@@ -98,10 +103,10 @@ def test_nested_scores_are_those_of_validation_images(quick: Params, image_sets:
     for gan, scores in folds.items():
         assert all("/val/" in name for name in scores.names)
         assert set(scores.gans) == {"", gan}
-        assert list(scores.runs[0].scores) == ["laundered", "mild", "clean", "harmed"]
+        assert list(scores.runs[0].scores) == ["laundered", "mild", "clean", "corrupted"]
     metrics = nested_metrics(folds, {})
-    harmed = np.mean([values["harmed"] for values in metrics["auroc_per_fold"].values()])
-    assert metrics["harmed"]["auroc"]["mean"] == pytest.approx(harmed)
+    corrupted = np.mean([values["corrupted"] for values in metrics["auroc_per_fold"].values()])
+    assert metrics["corrupted"]["auroc"]["mean"] == pytest.approx(corrupted)
     assert set(metrics["auroc_per_fold"]) == {"dcgan", "wgan"}
     mean = np.mean([values["mild"] for values in metrics["auroc_per_fold"].values()])
     assert metrics["mild"]["auroc"]["mean"] == pytest.approx(mean)

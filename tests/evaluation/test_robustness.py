@@ -1,4 +1,4 @@
-"""The robustness grid: both classes harmed alike, the same images everywhere, nothing left out in silence."""
+"""The robustness grid: both classes corrupted alike, the same images everywhere, nothing left out."""
 
 from __future__ import annotations
 
@@ -17,26 +17,25 @@ from PIL import Image, features
 from sklearn.metrics import roc_auc_score
 from tqdm import tqdm
 
-from fakeface.data.imageset import ImageSet
-from fakeface.data.perturbations import PERTURBATIONS, perturb, unavailable
-from fakeface.detector.cffn import CFFN
-from fakeface.detector.cn import ClassificationNetwork
-from fakeface.detector.cn_weights import save_cn
-from fakeface.detector.dataset import DetectorData, load_split
-from fakeface.detector.scoring import Detector
-from fakeface.detector.weights import save_cffn
-from fakeface.evaluation.evaluate import evaluation_metrics
-from fakeface.evaluation.predict import predict_protocols
-from fakeface.evaluation.robustness import ROBUSTNESS_KEY, perturbed_scores, robustness_metrics
-from fakeface.evaluation.robustness_plots import write_picture, write_rows
-from fakeface.evaluation.scores import METRICS, score_block
+from fakeface.base.runtime import make_fabric
+from fakeface.data.corruptions import CORRUPTIONS, corrupt, unavailable
+from fakeface.data.image_sets import ImageSet
+from fakeface.detector.batches import DetectorData, load_split
+from fakeface.detector.decision import save_cn
+from fakeface.detector.detector import Detector
+from fakeface.evaluation.evaluate import evaluation_metrics, predict_protocols
+from fakeface.evaluation.robustness import ROBUSTNESS_KEY, corrupted_scores, robustness_metrics
+from fakeface.metrics.scores import METRICS, score_block
+from fakeface.models.cffn import CFFN
+from fakeface.models.cn import ClassificationNetwork
+from fakeface.models.weights import save_cffn
 from fakeface.params import Params
-from fakeface.runtime import make_fabric
+from fakeface.reporting.robustness_plots import write_picture, write_rows
 
 IMAGES, BATCH, BOOTSTRAP = 4, 7, 20
 GRID = [
     (family, strength)
-    for family, strengths in PERTURBATIONS.items()
+    for family, strengths in CORRUPTIONS.items()
     for strength in strengths
     if family not in unavailable()
 ]
@@ -95,12 +94,12 @@ def chosen(case: Case) -> tuple[np.ndarray, np.ndarray]:
     return case.test.images(np.concatenate(rows)), np.repeat(np.arange(len(rows)), IMAGES)
 
 
-def harmed(case: Case, images: np.ndarray, family: str, strength: float) -> np.ndarray:
+def corrupted(case: Case, images: np.ndarray, family: str, strength: float) -> np.ndarray:
     seeds = np.array([[case.params.seed, ROBUSTNESS_KEY, row] for row in range(len(images))])
-    return perturb(images, family, strength, seeds)
+    return corrupt(images, family, strength, seeds)
 
 
-def test_every_condition_is_the_same_images_with_both_classes_harmed(
+def test_every_condition_is_the_same_images_with_both_classes_corrupted(
     case: Case, chosen: tuple[np.ndarray, np.ndarray]
 ) -> None:
     images, groups = chosen
@@ -108,13 +107,13 @@ def test_every_condition_is_the_same_images_with_both_classes_harmed(
     given = np.concatenate(case.batches).reshape(len(GRID) + 1, *images.shape)
     np.testing.assert_array_equal(given[0], images)
     for (family, strength), condition in zip(GRID, given[1:], strict=True):
-        np.testing.assert_array_equal(condition, harmed(case, images, family, strength))
+        np.testing.assert_array_equal(condition, corrupted(case, images, family, strength))
         changed = (condition != images).any(axis=(1, 2, 3))
         assert changed[fake].all(), (family, strength)
         assert changed[~fake].all(), (family, strength)
 
 
-def test_figures_are_those_of_both_classes_harmed_and_of_no_single_one(
+def test_figures_are_those_of_both_classes_corrupted_and_of_no_single_one(
     case: Case, chosen: tuple[np.ndarray, np.ndarray]
 ) -> None:
     images, groups = chosen
@@ -125,7 +124,7 @@ def test_figures_are_those_of_both_classes_harmed_and_of_no_single_one(
         return score_block(fake, scores, case.detector.threshold, bootstrap=BOOTSTRAP, seed=case.params.seed)
 
     for family, strength in GRID:
-        scores = case.scores(harmed(case, images, family, strength))
+        scores = case.scores(corrupted(case, images, family, strength))
         measured, expected = case.metrics[family][f"{strength:g}"], block(scores)
         assert {key: measured[key] for key in expected} == expected
         for half_way in (np.where(fake, scores, clean), np.where(fake, clean, scores)):
@@ -137,7 +136,7 @@ def test_seen_unseen_and_drop(case: Case, chosen: tuple[np.ndarray, np.ndarray])
     unseen = [case.test.gans.index(gan) + 1 for gan in case.params.held_out]
     clean = roc_auc_score(groups > 0, case.scores(images))
     for family, strength in GRID[::4]:
-        scores = case.scores(harmed(case, images, family, strength))
+        scores = case.scores(corrupted(case, images, family, strength))
         measured = case.metrics[family][f"{strength:g}"]
         assert measured["auroc_drop"] == pytest.approx(clean - roc_auc_score(groups > 0, scores))
         for name, rows in (
@@ -191,10 +190,10 @@ def test_images_come_a_batch_at_a_time(case: Case) -> None:
 
 def test_noise_does_not_depend_on_the_batch(case: Case) -> None:
     with tqdm(disable=True) as bar:
-        small = perturbed_scores(case.params, case.detector, case.test, "noise", 5, bar)
+        small = corrupted_scores(case.params, case.detector, case.test, "noise", 5, bar)
         params = small_params(**{"evaluate.batch_size": 50})
-        large = perturbed_scores(params, case.detector, case.test, "noise", 5, bar)
-        other = perturbed_scores(small_params(seed=1), case.detector, case.test, "noise", 5, bar)
+        large = corrupted_scores(params, case.detector, case.test, "noise", 5, bar)
+        other = corrupted_scores(small_params(seed=1), case.detector, case.test, "noise", 5, bar)
     np.testing.assert_allclose(small, large, atol=1e-6)
     assert np.abs(small - other).max() > 1e-5
 
@@ -206,7 +205,7 @@ def test_a_codec_that_pillow_lacks_is_skipped_and_named(
     metrics = robustness_metrics(small_params(**{"robustness.images": 1}), case.detector, case.test)
     assert metrics["skipped"] == {"webp": "this build of Pillow has no WebP codec"}
     assert "webp" not in metrics
-    assert {"none", *PERTURBATIONS} - set(metrics) == {"webp"}
+    assert {"none", *CORRUPTIONS} - set(metrics) == {"webp"}
     message = "robustness: webp is skipped: this build of Pillow has no WebP codec"
     assert message in capsys.readouterr().err.splitlines()
     write_rows(tmp_path / "rows.json", metrics)

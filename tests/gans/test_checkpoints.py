@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from loopback import BODY
 
-from fakeface.data.fetch import FetchError
-from fakeface.errors import MissingFileError
+from fakeface.base.downloads import FetchError
+from fakeface.base.errors import MissingFileError
 from fakeface.gans.loaders.checkpoints import checkpoint_file
 from fakeface.gans.weights import WeightsError
 from fakeface.params import GanParams

@@ -12,7 +12,7 @@ import torch
 import yaml
 from conftest import REPOSITORY, encode, random_picture
 
-from fakeface.data.imageset import ImageSet
+from fakeface.data.image_sets import ImageSet
 from fakeface.gans.architectures import build_generator
 from fakeface.gans.generate import generate
 from fakeface.params import GanParams, Params
@@ -80,7 +80,7 @@ def test_onnx(small_params: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     generator = make_generator(tanh=False)
     exec(SNIPPETS[1], {"torch": torch, "generator": generator})  # noqa: S102
     fakes = run("my_onnx", small_params, tmp_path)["test"]
-    from fakeface.gans.latents import draw_latents
+    from fakeface.gans.sampler import draw_latents
 
     z = draw_latents("my_onnx", "test", 16, 128, small_params.seed, "uniform")
     assert float(np.abs(z).max()) <= 1

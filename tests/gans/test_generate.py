@@ -11,14 +11,12 @@ import pytest
 import torch
 from PIL import Image
 
-from fakeface.data.imageset import ImageSet
+from fakeface.data.image_sets import SPLITS, ImageSet
 from fakeface.data.preprocess import ImageTooSmallError, preprocess
-from fakeface.data.splits import SPLITS
 from fakeface.gans import registry
 from fakeface.gans.architectures import build_generator
 from fakeface.gans.generate import generate, write_gallery
-from fakeface.gans.latents import draw_latents, latent_batches
-from fakeface.gans.sampler import GeneratorOutputError
+from fakeface.gans.sampler import GeneratorOutputError, draw_latents, latent_batches
 from fakeface.gans.weights import WeightsError, save_network
 from fakeface.params import GanParams, Params, ParamsError
 
@@ -174,10 +172,10 @@ def test_gallery_shows_64_at_most(tmp_path: Path) -> None:
     assert np.array_equal(shown[28:, 28:], images[63])
 
 
-def test_disturbed_training_images_leave_everything_else_as_it_was(params: Params, tmp_path: Path) -> None:
+def test_perturbed_training_images_leave_everything_else_as_it_was(params: Params, tmp_path: Path) -> None:
     def sets(share: float) -> dict[str, np.ndarray]:
         folder = tmp_path / str(share)
-        changed = params.generate.model_copy(update={"disturbed": share})
+        changed = params.generate.model_copy(update={"perturbed": share})
         generate("native", params.model_copy(update={"generate": changed}), folder / "fake", folder / "g.png")
         return {split: ImageSet.read(folder / "fake" / split).images for split in SPLITS}
 

@@ -15,8 +15,8 @@ from conftest import encode, random_picture
 from onnx import TensorProto, helper
 from torch import nn
 
+from fakeface.base.errors import MissingFileError
 from fakeface.data.archives import ArchiveError
-from fakeface.errors import MissingFileError
 from fakeface.gans import registry
 from fakeface.gans.loaders.exported import MissingExtraError
 from fakeface.gans.loaders.folder import FolderError, FolderSource

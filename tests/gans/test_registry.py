@@ -10,13 +10,13 @@ import pytest
 import torch
 from torch import nn
 
+from fakeface.base.downloads import sha256_of
 from fakeface.gans import registry
 from fakeface.gans.architectures import build_generator
 from fakeface.gans.loaders import gan_face_generate
 from fakeface.gans.sampler import SAMPLE_BATCH, Generator, GeneratorOutputError
 from fakeface.gans.weights import WeightsError, save_network
 from fakeface.params import GanParams
-from fakeface.wheels import sha256_of
 
 MEMBER = "gan_face_generate/weights.tar"
 RESNET = {"z_dim": 6, "channels": [8, 8, 8], "upsample": "bilinear"}

@@ -1,1 +1,1 @@
-"""From archives of photographs to packed, split, laundered image sets."""
+"""Photographs and image sets: fetched, decoded, prepared, corrupted, split."""

@@ -1,23 +1,59 @@
-"""Every image of the experiment in one table, checked for leaks between splits.
-
-Training depends on the rows that it may see and on nothing else: a held-out GAN that joins, or a GAN
-dropped from params.yaml that leaves its folder behind, makes no trained network stale.
-"""
+"""Which images train and which test: the table of the experiment, without fakes that curation dropped."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
-from fakeface.atomic import atomic_path
-from fakeface.curation.kept import kept_rows
-from fakeface.data.folders import Folders
-from fakeface.data.imageset import MANIFEST_COLUMNS, ImageSet
-from fakeface.data.membership import check_split
-from fakeface.data.splits import SPLITS
-from fakeface.errors import FakefaceError
+from fakeface.base.errors import FakefaceError
+from fakeface.base.files import atomic_path
+from fakeface.data.image_sets import MANIFEST_COLUMNS, SPLITS, Folders, ImageSet, check_split
+
+# -------------------------------------------------------------------------------------------------
+# The lists of training fakes to learn from.
+
+LISTED = ["name", "sha256"]
+
+
+class CurationError(FakefaceError, ValueError):
+    """Fakes cannot be curated, or the list of those kept does not fit them; the message says why."""
+
+
+def kept_rows(manifest: pd.DataFrame, gan: str, folder: Path) -> np.ndarray:
+    """Which rows of a GAN's training manifest its list keeps, bool (N,).
+
+    Args:
+        manifest: of the training fakes.
+        gan: name of the list.
+        folder: of the lists.
+
+    Raises:
+        CurationError: if there is no such list, or it names an image that the manifest does not have.
+    """
+    path = folder / f"{gan}.csv"
+    try:
+        listed = pd.read_csv(path, dtype=str)
+    except FileNotFoundError:
+        raise CurationError(f"{path}: no such file; dvc repro curate makes it") from None
+    keys = pd.MultiIndex.from_frame(listed[LISTED])
+    there = pd.MultiIndex.from_frame(manifest[LISTED].astype(str))
+    unknown = keys[~keys.isin(there)]
+    if len(unknown):
+        raise CurationError(
+            f"{path}: names {unknown[0][0]}, which is not among the training fakes of {gan} or has other "
+            "pixels; dvc repro curate"
+        )
+    return np.asarray(there.isin(keys))
+
+
+# -------------------------------------------------------------------------------------------------
+# Every image of the experiment in one table, checked for leaks between splits.
+#
+# Training depends on the rows that it may see and on nothing else: a held-out GAN that joins, or a GAN
+# dropped from params.yaml that leaves its folder behind, makes no trained network stale.
 
 
 class DuplicateAcrossSplitsError(FakefaceError, ValueError):

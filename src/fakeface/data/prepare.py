@@ -11,15 +11,13 @@ from typing import Any
 
 from tqdm import tqdm
 
-from fakeface.atomic import atomic_directory
+from fakeface.base.errors import FakefaceError
+from fakeface.base.files import atomic_directory
 from fakeface.data.archives import open_archive
-from fakeface.data.imageset import ImageSetWriter
-from fakeface.data.partition import IDENTITY_FILE, assign_splits, read_identities
-from fakeface.data.sources import IMAGES_ARCHIVE, SOURCE_FILE
-from fakeface.data.splits import SPLITS
+from fakeface.data.faces import temporary_face_model
+from fakeface.data.image_sets import SPLITS, ImageSetWriter
+from fakeface.data.sources import IDENTITY_FILE, IMAGES_ARCHIVE, SOURCE_FILE, assign_splits, read_identities
 from fakeface.data.workers import Prepared, Rejected, default_workers, prepare_all
-from fakeface.errors import FakefaceError
-from fakeface.faces.model import temporary_face_model
 from fakeface.params import Params
 
 logger = logging.getLogger(__name__)

@@ -21,11 +21,8 @@ from typing import Literal
 
 import numpy as np
 
-from fakeface.data.decode import CorruptImageError, decode
-from fakeface.data.preprocess import ImageTooSmallError, preprocess
-from fakeface.faces.alignment import FaceTooSmallError
-from fakeface.faces.finder import FaceFinder
-from fakeface.faces.largest import NoFaceError, largest_face
+from fakeface.data.faces import FaceFinder, FaceTooSmallError, NoFaceError, largest_face
+from fakeface.data.preprocess import CorruptImageError, ImageTooSmallError, decode, preprocess
 
 _CHUNK = 128
 # Below this many photographs, starting processes takes longer than they save. Finding faces takes longer.

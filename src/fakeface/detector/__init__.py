@@ -1,1 +1,1 @@
-"""The pairwise detector: networks, contrastive training, classification, scoring."""
+"""The detector: batches, both trainings, the decision rule, and the bundle that people load."""

@@ -25,7 +25,7 @@ import torch
 from scipy.optimize import minimize
 from scipy.special import expit
 
-from fakeface.errors import FakefaceError
+from fakeface.base.errors import FakefaceError
 
 METHODS = ("none", "temperature", "platt")
 # Of margins with a standard deviation of 1. Anything less does not rank the images better than chance, and

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from fakeface.atomic import atomic_path
+from fakeface.base.files import atomic_path
 
 ROOT = Path(".checkpoints")
 

@@ -1,4 +1,4 @@
-"""Pairwise training of the CFFN."""
+"""Learning rate as a pure function of the step, so that a resumed run needs no scheduler's state."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -17,29 +17,48 @@ from lightning_fabric import Fabric
 from torch import nn
 from tqdm import tqdm
 
-from fakeface import lite0, processes
-from fakeface.data import harm, laundering, perturbations, pseudo_fakes
-from fakeface.detector import (
-    batches,
-    cffn,
-    dataset,
-    features,
-    losses,
-    objectives,
-    pretrained_cffn,
-    residual_cffn,
-    schedule,
-)
-from fakeface.detector.batches import BalancedBatches
+from fakeface.base import lite0, processes
+from fakeface.base.errors import NonFiniteLossError
+from fakeface.data import corruptions, laundering, pseudo_fakes
+from fakeface.detector import batches
+from fakeface.detector.batches import BalancedBatches, DetectorData, random_crops, refuse_held_out, to_input
 from fakeface.detector.checkpoint import Checkpoint, fingerprint
-from fakeface.detector.dataset import DetectorData, random_crops, refuse_held_out, to_input
-from fakeface.detector.features import FeatureNetwork
-from fakeface.detector.losses import branch_pairs_loss
-from fakeface.detector.objectives import build_objective
-from fakeface.detector.schedule import learning_rate
-from fakeface.detector.variants import build_cffn
-from fakeface.errors import NonFiniteLossError
+from fakeface.models import cffn, losses
+from fakeface.models.cffn import FeatureNetwork, build_cffn
+from fakeface.models.losses import branch_pairs_loss, build_objective
 from fakeface.params import Params, ParamsError
+
+# Share of the steps in which a cosine schedule rises to its peak.
+WARM_UP = 0.1
+
+Schedule = Literal["constant", "cosine"]
+
+
+def learning_rate(schedule: Schedule, peak: float, step: int, total: int) -> float:
+    """Rate of one step.
+
+    ``cosine`` rises linearly for a tenth of the steps, then falls along half a cosine to nearly zero
+    (Loshchilov and Hutter, "SGDR", ICLR 2017, without restarts).
+
+    Args:
+        schedule: ``constant`` or ``cosine``.
+        peak: the highest rate, > 0.
+        step: 0 <= step < total.
+        total: steps of the training.
+
+    Returns:
+        A rate in (0, peak].
+    """
+    if schedule == "constant":
+        return peak
+    rise = max(1, round(WARM_UP * total))
+    if step < rise:
+        return peak * (step + 1) / rise
+    return peak * 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, total - rise)))
+
+
+# -------------------------------------------------------------------------------------------------
+# Pairwise training of the CFFN.
 
 EpochCallback = Callable[[int, dict[str, float]], None]
 # Keys that keep the random draws of different uses apart.
@@ -136,9 +155,9 @@ class CffnTrainer:
             "gans": self.train_data.gans,
         }
         hashes = [*self.train_data.manifest["sha256"], *self.val_data.manifest["sha256"]]
-        networks = [cffn, features, lite0, pretrained_cffn, residual_cffn]
-        inputs = [batches, dataset, harm, laundering, perturbations, pseudo_fakes]
-        modules = [*inputs, losses, objectives, processes, schedule, *networks, sys.modules[__name__]]
+        networks = [cffn, lite0]
+        inputs = [batches, corruptions, laundering, pseudo_fakes]
+        modules = [*inputs, losses, processes, *networks, sys.modules[__name__]]
         return fingerprint(settings, hashes, modules)
 
     # --- batches -----------------------------------------------------------------------------
@@ -160,7 +179,7 @@ class CffnTrainer:
             key,
             mirror=settings.mirror,
             pseudo_fakes=settings.pseudo_fakes,
-            harmed=settings.harmed,
+            corrupted=settings.corrupted,
             places=places,
         )
         if settings.crop is not None:

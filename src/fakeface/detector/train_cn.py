@@ -20,28 +20,22 @@ import torch.nn.functional as F
 from lightning_fabric import Fabric
 from tqdm import tqdm
 
-from fakeface import processes
-from fakeface.atomic import reserve
-from fakeface.detector.batches import BalancedBatches
+from fakeface.base import processes
+from fakeface.base.errors import NonFiniteLossError
+from fakeface.base.files import reserve
+from fakeface.detector.batches import BalancedBatches, DetectorData, refuse_held_out, to_input
 from fakeface.detector.calibration import UNCALIBRATED, Calibration, fit_calibration, margins_of
-from fakeface.detector.cn import ClassificationNetwork
-from fakeface.detector.dataset import DetectorData, refuse_held_out, to_input
-from fakeface.detector.features import FeatureNetwork
-from fakeface.detector.reference import (
-    NO_REFERENCE,
-    PhotographReference,
-    fit_reference,
-    missing_detail,
-)
-from fakeface.errors import NonFiniteLossError
-from fakeface.evaluation.scores import choose_lower_threshold, choose_threshold, score_block
+from fakeface.detector.score_offset import NO_SCORE_OFFSET, ScoreOffset, fit_score_offset, missing_detail
+from fakeface.metrics.scores import choose_lower_threshold, choose_threshold, score_block
+from fakeface.models.cffn import FeatureNetwork
+from fakeface.models.cn import ClassificationNetwork
 from fakeface.params import Params, ProtocolParams
 
 EpochCallback = Callable[[int, dict[str, float]], None]
 # Keys that keep the random draws of different uses apart, and from those of the CFFN's training.
-TRAIN_KEY, VAL_KEY, THRESHOLD_KEY, HARMED_KEY = 3, 4, 7, 10
-# Of each validation photograph, for the reference.
-HARMED_VIEWS = 6
+TRAIN_KEY, VAL_KEY, THRESHOLD_KEY, CORRUPTED_KEY = 3, 4, 7, 10
+# Of each validation photograph, for the score_offset.
+CORRUPTED_VIEWS = 6
 FORWARD_BATCH = 500
 
 
@@ -52,7 +46,7 @@ class CnResult:
     Attributes:
         cn: in evaluation mode.
         threshold: images whose calibrated score is above are called fake.
-        reference: margins of photographs, which are taken off before calibration.
+        score_offset: margins of photographs, which are taken off before calibration.
         metrics: what the training did, as in metrics/cn.json.
         calibration: fitted on validation images.
         lower_threshold: images whose calibrated score is below are called real.
@@ -63,7 +57,7 @@ class CnResult:
     metrics: dict[str, Any]
     calibration: Calibration
     lower_threshold: float
-    reference: PhotographReference = NO_REFERENCE
+    score_offset: ScoreOffset = NO_SCORE_OFFSET
 
 
 class View(NamedTuple):
@@ -82,7 +76,7 @@ def joint_maps(
     key: list[int],
     views: int,
     folder: Path,
-    harmed: float = 0.0,
+    corrupted: float = 0.0,
 ) -> View:
     """Frozen features of laundered views, as a memory map in ``folder``; see ``DetectorData.laundered``.
 
@@ -100,7 +94,7 @@ def joint_maps(
         for start in range(0, count, step):
             rows = np.arange(start, min(start + step, count))
             places = processes.share(len(rows), fabric, padded=True)
-            images = data.laundered(rows, chains, [*key, view], harmed=harmed, places=places)
+            images = data.laundered(rows, chains, [*key, view], corrupted=corrupted, places=places)
             with fabric.autocast():
                 maps = FeatureNetwork.joint_map(cffn.level_maps(to_input(images, fabric.device)))
             part = processes.gather(maps.float(), len(rows), fabric).cpu().numpy()
@@ -150,20 +144,20 @@ def train_cn(
         refuse_held_out(data, params)
     cffn = cffn.to(fabric.device).eval().requires_grad_(False)
     with tempfile.TemporaryDirectory(prefix="fakeface-features-") as folder:
-        views, harmed = params.cn.views, params.cffn.harmed
+        views, corrupted = params.cn.views, params.cffn.corrupted
         chains, seed = params.augmentation, params.seed
-        seen = joint_maps(cffn, train, chains, fabric, [seed, TRAIN_KEY], views, Path(folder), harmed)
+        seen = joint_maps(cffn, train, chains, fabric, [seed, TRAIN_KEY], views, Path(folder), corrupted)
         val_view = joint_maps(cffn, val, chains, fabric, [seed, VAL_KEY], 1, Path(folder))
         photographs = val.thinned(None, 0)
         photograph_views = [
             joint_maps(cffn, photographs, [chain], fabric, [seed, THRESHOLD_KEY, number], 1, Path(folder))
             for number, chain in enumerate(chains)
         ]
-        harmed_view = None
-        if params.cn.reference == "detail":
-            key = [seed, HARMED_KEY]
-            harmed_view = joint_maps(
-                cffn, photographs, [ProtocolParams()], fabric, key, HARMED_VIEWS, Path(folder), 1.0
+        corrupted_view = None
+        if params.cn.score_offset == "detail":
+            key = [seed, CORRUPTED_KEY]
+            corrupted_view = joint_maps(
+                cffn, photographs, [ProtocolParams()], fabric, key, CORRUPTED_VIEWS, Path(folder), 1.0
             )
 
         def fit() -> CnResult:
@@ -174,7 +168,7 @@ def train_cn(
                 seen.maps,
                 val_view,
                 photograph_views,
-                harmed_view,
+                corrupted_view,
                 processes.alone(fabric),
                 epoch_callback,
             )
@@ -193,7 +187,7 @@ def _fit(
     features: np.ndarray,
     val_view: View,
     photograph_views: Sequence[View],
-    harmed_view: View | None,
+    corrupted_view: View | None,
     fabric: Fabric,
     epoch_callback: EpochCallback | None,
 ) -> CnResult:
@@ -241,18 +235,18 @@ def _fit(
     network.load_state_dict(best)
     photograph_margins = [margins_of(logits(view.maps)) for view in photograph_views]
     photograph_missing = [view.missing for view in photograph_views]
-    reference = NO_REFERENCE
-    if harmed_view is not None:
-        reference = fit_reference(
-            np.concatenate([*photograph_margins, margins_of(logits(harmed_view.maps))]),
-            np.concatenate([*photograph_missing, harmed_view.missing]),
+    score_offset = NO_SCORE_OFFSET
+    if corrupted_view is not None:
+        score_offset = fit_score_offset(
+            np.concatenate([*photograph_margins, margins_of(logits(corrupted_view.maps))]),
+            np.concatenate([*photograph_missing, corrupted_view.missing]),
         )
     calibration, decision = _decide(
         params,
         val,
-        margins_of(logits(val_view.maps)) - reference.margins(val_view.missing),
+        margins_of(logits(val_view.maps)) - score_offset.margins(val_view.missing),
         [
-            margins - reference.margins(missing)
+            margins - score_offset.margins(missing)
             for margins, missing in zip(photograph_margins, photograph_missing, strict=True)
         ],
     )
@@ -264,11 +258,11 @@ def _fit(
         "final_val_loss": losses[-1],
         "best_val_loss": min(losses),
         "views": params.cn.views,
-        "reference": reference.numbers(),
+        "score_offset": score_offset.numbers(),
         **decision,
     }
     threshold, lower_threshold = decision["threshold"], decision["lower_threshold"]
-    return CnResult(network.eval(), threshold, metrics, calibration, lower_threshold, reference)
+    return CnResult(network.eval(), threshold, metrics, calibration, lower_threshold, score_offset)
 
 
 def _decide(
@@ -279,7 +273,7 @@ def _decide(
     Args:
         params: validated params.
         val: validation images.
-        margins: float64 (N,) of ``val``, each image through one of the training's chains, less the reference.
+        margins: float64 (N,) of ``val``, each image through one of the training's chains, less the offset.
         photograph_margins: of its photographs, once for each chain: the threshold holds under every one.
 
     Returns:

@@ -1,1 +1,1 @@
-"""Scores, intervals, pictures and tables of a trained detector."""
+"""How good the detector is: test split, folds, baselines, robustness, leaks, explanations, attribution."""

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from fakeface.atomic import atomic_directory, write_json
-from fakeface.errors import FakefaceError
+from fakeface.base.errors import FakefaceError
+from fakeface.base.files import atomic_directory, write_json
 
 # A condition beside the protocols: every image blurred, made noisy, rescaled or such, and laundered.
-HARMED = "harmed"
+CORRUPTED = "corrupted"
 SCORES_FILE, RUNS_FILE = "scores.csv", "runs.json"
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fakeface.errors import FakefaceError
+from fakeface.base.errors import FakefaceError
 from fakeface.params import Params
 
 # Of an epoch of a shortened training: a validation costs about as much as ten.
@@ -142,3 +144,25 @@ def fold_params(params: Params, fold: Fold, seed: int) -> Params:
     cn = params.cn.model_copy(update={"views": settings.cn_views})
     held_out = [gan for gan in params.gans if gan not in fold.train_gans]
     return params.model_copy(update={"held_out": held_out, "cffn": cffn, "cn": cn, "seed": seed})
+
+
+# -------------------------------------------------------------------------------------------------
+# Which fold a script is asked for: a GAN, or ``--upsampler`` and its name.
+
+
+def read_fold(params: Params, arguments: Sequence[str] | None = None) -> tuple[Fold, bool]:
+    """The fold, and whether an upsampler is left out rather than a GAN.
+
+    Args:
+        params: of the experiment.
+        arguments: of the command line; None for the process's own.
+
+    Raises:
+        FoldError: if there is no such GAN or upsampler, or nothing is left to train on.
+    """
+    parser = argparse.ArgumentParser()
+    parser.add_argument("name", help="a GAN of params.yaml, or an upsampler")
+    parser.add_argument("--upsampler", action="store_true", help="leave out all GANs of this upsampler")
+    options = parser.parse_args(arguments)
+    make = upsampler_fold if options.upsampler else gan_fold
+    return make(params, options.name), options.upsampler

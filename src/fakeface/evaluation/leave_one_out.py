@@ -1,22 +1,83 @@
-"""One fold: train on some GANs, several times, and score the test images of those left out."""
+"""One fold: train on some GANs, several times, with every method, and score what is left out."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from lightning_fabric import Fabric
 
-from fakeface import processes
-from fakeface.data.folders import Folders
-from fakeface.data.splits import Split
-from fakeface.detector.dataset import load_split, load_training
-from fakeface.evaluation.fold_metrics import DETECTOR
+from fakeface.base import processes
+from fakeface.data.image_sets import Folders, Split
+from fakeface.detector.batches import DetectorData, load_split, load_training
+from fakeface.detector.detector import Detector
+from fakeface.detector.train_cffn import CffnTrainer
+from fakeface.detector.train_cn import THRESHOLD_KEY, train_cn
+from fakeface.evaluation.baselines import BASELINES, Fit
+from fakeface.evaluation.compare import DETECTOR
+from fakeface.evaluation.evaluate import laundered_batches
 from fakeface.evaluation.fold_scores import FoldScores, Run
 from fakeface.evaluation.folds import Fold, fold_params
-from fakeface.evaluation.methods import Method, train_detector
-from fakeface.evaluation.predict import laundered_batches
+from fakeface.metrics.scores import choose_threshold
 from fakeface.params import Params
+
+# -------------------------------------------------------------------------------------------------
+# A detector as the folds see it: trained on two splits, it scores images against a frozen threshold.
+
+# uint8 (N, S, S, 3) to P(fake) float64 (N,).
+Scorer = Callable[[np.ndarray], np.ndarray]
+
+
+class Trained(NamedTuple):
+    """Images uint8 (N, S, S, 3) to P(fake) float64 (N,), and the frozen threshold."""
+
+    score: Scorer
+    threshold: float
+
+
+# Trains on (params of the fold, training split, validation split).
+Method = Callable[[Params, DetectorData, DetectorData, Fabric], Trained]
+
+
+def train_detector(params: Params, train: DetectorData, val: DetectorData, fabric: Fabric) -> Trained:
+    """CFFN, then CN, as ``params`` describe them."""
+    trainer = CffnTrainer(params, train, val, fabric)
+    cffn = trainer.fit().cffn
+    result = train_cn(params, cffn, train, val, fabric)
+    trainer.checkpoint.discard()
+    detector = Detector(
+        cffn,
+        result.cn,
+        result.threshold,
+        params.image_size,
+        fabric,
+        calibration=result.calibration,
+        score_offset=result.score_offset,
+    )
+
+    def score(images: np.ndarray) -> np.ndarray:
+        return detector.score_and_embed(images, params.evaluate.batch_size)[0]
+
+    return Trained(score, result.threshold)
+
+
+def with_cffn(margin: float | None = None, score_offset: str | None = None, **changes: object) -> Method:
+    """Our detector with another CFFN and, unless None, another margin or score offset; all else is equal."""
+
+    def train_variant(params: Params, train: DetectorData, val: DetectorData, fabric: Fabric) -> Trained:
+        update: dict[str, object] = {"cffn": params.cffn.model_copy(update=changes)}
+        if margin is not None:
+            update["margin"] = margin
+        if score_offset is not None:
+            update["cn"] = params.cn.model_copy(update={"score_offset": score_offset})
+        return train_detector(params.model_copy(update=update), train, val, fabric)
+
+    return train_variant
+
+
+# -------------------------------------------------------------------------------------------------
+# One fold: train on some GANs, several times, and score the test images of those left out.
 
 
 def score_fold(
@@ -27,7 +88,7 @@ def score_fold(
     folders: Folders,
     fabric: Fabric,
     split: Split = "test",
-    harmed: bool = False,
+    corrupted: bool = False,
 ) -> FoldScores:
     """Train every method with every seed and score images of the left-out GANs under the three protocols.
 
@@ -38,10 +99,10 @@ def score_fold(
         fold: which GANs train and which are tested.
         methods: by the name that they have in the results.
         seeds: of the trainings.
-        folders: as in :func:`fakeface.detector.dataset.load_training`.
+        folders: as in :func:`fakeface.detector.batches.load_training`.
         fabric: devices and precision.
         split: whose images are scored, test or validation.
-        harmed: score them harmed, too, see :func:`fakeface.evaluation.predict.laundered_batches`.
+        corrupted: score them corrupted, too, see :func:`fakeface.evaluation.evaluate.laundered_batches`.
     """
     settings = params.leave_one_out
     # Photographs are scarce and choose the threshold: all of them validate.
@@ -54,7 +115,9 @@ def score_fold(
     keys = [(name, seed) for name in methods for seed in seeds]
     trained = [methods[name](fold_params(params, fold, seed), train, val, fabric) for name, seed in keys]
     scores: list[dict[str, list[np.ndarray]]] = [{} for _ in keys]
-    for condition, rows, images in laundered_batches(params, test, fabric, harmed=harmed):  # once for all
+    for condition, rows, images in laundered_batches(
+        params, test, fabric, corrupted=corrupted
+    ):  # once for all
         for run, method in zip(scores, trained, strict=True):
             run.setdefault(condition, []).append(
                 processes.gather_array(method.score(images), len(rows), fabric)
@@ -79,11 +142,59 @@ def score_nested(
     """Folds among the GANs that may be seen, scored on the validation split.
 
     Settings are chosen by this: neither a held-out GAN nor a test image plays a part. The photographs are
-    those that choose checkpoint and threshold, which flatters every setting alike. Harmed images are scored,
-    too, because good settings are all perfect on the others.
+    those that choose checkpoint and threshold, which flatters every setting alike. Corrupted images are
+    scored, too, because good settings are all perfect on the others.
     """
     detectors, seeds = {DETECTOR: train_detector}, [params.seed]
     return {
-        fold.name: score_fold(params, fold, detectors, seeds, folders, fabric, "val", harmed=True)
+        fold.name: score_fold(params, fold, detectors, seeds, folders, fabric, "val", corrupted=True)
         for fold in folds
     }
+
+
+# -------------------------------------------------------------------------------------------------
+# What our detector is compared with on the same folds: the paper's, one without pairs, and baselines.
+
+
+def with_frozen_threshold(fit: Fit) -> Method:
+    """A baseline as a method: its threshold is chosen on validation photographs, by the detector's rule."""
+
+    def train_baseline(params: Params, train: DetectorData, val: DetectorData, fabric: Fabric) -> Trained:
+        score = fit(params, train, fabric)
+        photographs = np.flatnonzero(val.groups == 0)
+        thresholds = [
+            choose_threshold(
+                score(val.laundered(photographs, [chain], [params.seed, THRESHOLD_KEY, number, 0])),
+                params.cn.target_fpr,
+            )
+            for number, chain in enumerate(params.augmentation)
+        ]
+        return Trained(score, max(thresholds))
+
+    return train_baseline
+
+
+# `paper`: Hsu, Zhuang and Lee's network, loss and margin, whatever the params say of ours.
+# `cross_entropy`: our network without pairs; a linear layer classifies its embedding.
+COMPARED: dict[str, Method] = {
+    "paper": with_cffn(
+        score_offset="none",
+        margin=0.5,
+        variant="paper",
+        loss="contrastive",
+        unit_norm=False,
+        feature_levels=(2, 3, 4),
+        pairing="batch",
+        pseudo_fakes=0.0,
+        corrupted=0.0,
+        crop=None,
+    ),
+    "cross_entropy": with_cffn(loss="cross_entropy", pairing="batch"),
+    **{name: with_frozen_threshold(fit) for name, fit in BASELINES.items()},
+}
+
+
+def score_compared(params: Params, fold: Fold, folders: Folders, fabric: Fabric) -> FoldScores:
+    """What ours is compared with on the same fold, once a seed of ``leave_one_out.baseline_seeds``."""
+    seeds = range(params.seed, params.seed + params.leave_one_out.baseline_seeds)
+    return score_fold(params, fold, COMPARED, seeds, folders, fabric)

@@ -1,4 +1,4 @@
-"""How far the detector's scores hold when all test images are harmed in one way and to one strength."""
+"""How far the detector's scores hold when all test images are corrupted in one way and to one strength."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from fakeface.data.perturbations import PERTURBATIONS, perturb, unavailable
-from fakeface.detector.dataset import DetectorData
-from fakeface.detector.scoring import Detector
-from fakeface.evaluation.scores import bootstrap_samples, interval, score_block
+from fakeface.data.corruptions import CORRUPTIONS, corrupt, unavailable
+from fakeface.detector.batches import DetectorData
+from fakeface.detector.detector import Detector
+from fakeface.metrics.scores import bootstrap_samples, interval, score_block
 from fakeface.params import Params
 
 # The entry of the images as prepared, and its one strength.
@@ -25,10 +25,10 @@ def strength_name(strength: float) -> str:
     return f"{strength:g}"
 
 
-def perturbed_scores(
+def corrupted_scores(
     params: Params, detector: Detector, test: DetectorData, family: str, strength: float, bar: tqdm[Any]
 ) -> np.ndarray:
-    """P(fake) of every image after one perturbation, photographs and fakes alike, float64 (N,).
+    """P(fake) of every image after one corruption, photographs and fakes alike, float64 (N,).
 
     A batch of ``evaluate.batch_size`` images is held at a time. The noise of an image depends on ``seed``
     and on its row, so an image has one pattern of noise whatever the strength.
@@ -37,12 +37,12 @@ def perturbed_scores(
         params: seed and size of a batch.
         detector: gives the scores.
         test: the N images.
-        family: a key of ``PERTURBATIONS``, or ``none``.
+        family: a key of ``CORRUPTIONS``, or ``none``.
         strength: one that the family takes; of no meaning for ``none``.
         bar: moved on by every batch.
 
     Raises:
-        PerturbationError: for an unknown family or strength, or a codec that Pillow lacks.
+        CorruptionError: for an unknown family or strength, or a codec that Pillow lacks.
     """
     scores = np.empty(len(test), dtype=np.float64)
     step = params.evaluate.batch_size
@@ -51,7 +51,7 @@ def perturbed_scores(
         images = test.images(rows)
         if family != NONE:
             key = np.tile([params.seed, ROBUSTNESS_KEY], (len(rows), 1))
-            images = perturb(images, family, strength, np.column_stack([key, rows]))
+            images = corrupt(images, family, strength, np.column_stack([key, rows]))
         scores[rows] = detector.score_and_embed(images, len(rows))[0]
         bar.update(len(rows))
     return scores
@@ -95,7 +95,7 @@ class _Blocks:
 
 
 def robustness_metrics(params: Params, detector: Detector, test: DetectorData) -> dict[str, Any]:
-    """A block of scores for each strength of each perturbation, at the frozen threshold.
+    """A block of scores for each strength of each corruption, at the frozen threshold.
 
     All conditions have the same images: at most ``robustness.images`` photographs, and as many fakes of each
     GAN, evenly spaced. Families whose codec this build of Pillow lacks are left out, with a line on stderr.
@@ -108,7 +108,7 @@ def robustness_metrics(params: Params, detector: Detector, test: DetectorData) -
     Returns:
         ``threshold``, ``held_out``, ``skipped`` (family left out: reason) and, for ``none`` and each family,
         ``{<strength>: block}`` from weak to strong; ``none`` has the one strength ``"0"``. A block is that
-        of :func:`fakeface.evaluation.scores.score_block` over all GANs with, besides, ``auroc_seen`` and
+        of :func:`fakeface.metrics.scores.score_block` over all GANs with, besides, ``auroc_seen`` and
         ``auroc_unseen`` (the same photographs against the GANs of training, and those held out) and
         ``auroc_drop``, the AUROC of ``none`` minus this one. The interval of the drop is paired: a resample
         draws the same images for both.
@@ -117,7 +117,7 @@ def robustness_metrics(params: Params, detector: Detector, test: DetectorData) -
     skipped = unavailable()
     for family, reason in skipped.items():
         print(f"robustness: {family} is skipped: {reason}", file=sys.stderr)
-    grid = {family: strengths for family, strengths in PERTURBATIONS.items() if family not in skipped}
+    grid = {family: strengths for family, strengths in CORRUPTIONS.items() if family not in skipped}
     result: dict[str, Any] = {
         "threshold": detector.threshold,
         "held_out": list(params.held_out),
@@ -125,13 +125,13 @@ def robustness_metrics(params: Params, detector: Detector, test: DetectorData) -
     }
     total = (1 + sum(len(strengths) for strengths in grid.values())) * len(chosen)
     with tqdm(total=total, unit="img", desc="robustness", disable=None) as bar:
-        clean = perturbed_scores(params, detector, chosen, NONE, NO_STRENGTH, bar)
+        clean = corrupted_scores(params, detector, chosen, NONE, NO_STRENGTH, bar)
         blocks = _Blocks(params, detector.threshold, chosen, clean)
         result[NONE] = {strength_name(NO_STRENGTH): blocks.block(clean)}
         for family, strengths in grid.items():
             result[family] = {
                 strength_name(strength): blocks.block(
-                    perturbed_scores(params, detector, chosen, family, strength, bar)
+                    corrupted_scores(params, detector, chosen, family, strength, bar)
                 )
                 for strength in strengths
             }

@@ -1,1 +1,1 @@
-"""Generators: architectures, training recipes, loaders and sampling."""
+"""Pretrained generators and the fakes they make."""

@@ -14,13 +14,12 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
-from fakeface.atomic import atomic_directory, atomic_path
-from fakeface.data.imageset import ImageSet, ImageSetWriter
+from fakeface.base.files import atomic_directory, atomic_path
+from fakeface.data.image_sets import SPLITS, ImageSet, ImageSetWriter, Split
 from fakeface.data.preprocess import ImageTooSmallError, preprocess
-from fakeface.data.splits import SPLITS, Split
 from fakeface.gans import registry
-from fakeface.gans.disturbed import with_disturbed
 from fakeface.gans.sampler import Generator, Source
+from fakeface.gans.weight_perturbation import with_perturbed
 from fakeface.params import Params, ParamsError
 
 GALLERY_SIDE = 8
@@ -107,7 +106,7 @@ def generate(name: str, params: Params, out: Path, gallery: Path) -> dict[str, A
     device = _device(settings.device)
     if device.type != "cpu" and isinstance(source, Generator):
         source.to(device, settings.batch_size)
-    source = with_disturbed(source, settings.disturbed)
+    source = with_perturbed(source, settings.perturbed)
     wanted = {"train": settings.n_train, "val": settings.n_val, "test": settings.n_test}
     seen: set[bytes] = set()
     counts: dict[str, int] = {}

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from fakeface.errors import FakefaceError
+from fakeface.base.errors import FakefaceError
 from fakeface.gans.loaders import (
     diffusers,
+    exported,
     folder,
     gan_face_generate,
     mimicry,
     mmgeneration,
-    onnx,
     pytorch_gan_zoo,
-    torchscript,
     zoo,
 )
 from fakeface.gans.sampler import Source
@@ -58,7 +57,7 @@ register_loader("gan_face_generate", gan_face_generate.load)
 register_loader("mmgeneration", mmgeneration.load)
 register_loader("mimicry", mimicry.load)
 register_loader("pytorch_gan_zoo", pytorch_gan_zoo.load)
-register_loader("torchscript", torchscript.load)
-register_loader("onnx", onnx.load)
+register_loader("torchscript", exported.load_torchscript)
+register_loader("onnx", exported.load_onnx)
 register_loader("folder", folder.load)
 register_loader("diffusers", diffusers.load)

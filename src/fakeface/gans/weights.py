@@ -11,9 +11,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
-from fakeface.errors import FakefaceError, MissingFileError
+from fakeface.base.errors import FakefaceError, MissingFileError
+from fakeface.base.files import explain_mismatch, save_tensors
 from fakeface.gans.architectures import build_discriminator, build_generator
-from fakeface.tensorfile import explain_mismatch, save_tensors
 
 
 class WeightsError(FakefaceError, ValueError):

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from fakeface.detector.cn import ClassificationNetwork
-from fakeface.detector.scoring import Detector
-from fakeface.detector.variants import build_cffn
+from fakeface.base.runtime import make_fabric
+from fakeface.detector.detector import Detector
 from fakeface.evaluation.explain.judged import Judged
+from fakeface.models.cffn import build_cffn
+from fakeface.models.cn import ClassificationNetwork
 from fakeface.params import Params
-from fakeface.runtime import make_fabric
 
 MakeJudged = Callable[..., Judged]
 

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fakeface.atomic import write_json
-from fakeface.data.folders import Folders
-from fakeface.detector.scoring import Detector
+from fakeface.base.files import write_json
+from fakeface.data.image_sets import Folders
+from fakeface.detector.detector import Detector
 from fakeface.evaluation.explain.embedding_splits import write_embedding_splits
 from fakeface.evaluation.explain.explain import explain
 from fakeface.params import Params

@@ -10,14 +10,13 @@ import torch
 import torch.nn.functional as F
 from conftest import make_params
 
-from fakeface.detector import pretrained_cffn
-from fakeface.detector.cn import ClassificationNetwork
-from fakeface.detector.dataset import to_input
-from fakeface.detector.features import FeatureNetwork
-from fakeface.detector.scoring import Detector
-from fakeface.detector.variants import VARIANTS, build_cffn
-from fakeface.evaluation.explain.gradcam import central_share, grad_cam, level_cams
-from fakeface.runtime import make_fabric
+from fakeface.base.runtime import make_fabric
+from fakeface.detector.batches import to_input
+from fakeface.detector.detector import Detector
+from fakeface.evaluation.explain.saliency import central_share, grad_cam, level_cams
+from fakeface.models import cffn as pretrained_cffn
+from fakeface.models.cffn import VARIANTS, FeatureNetwork, build_cffn
+from fakeface.models.cn import ClassificationNetwork
 
 every_variant = pytest.mark.parametrize("variant", list(VARIANTS))
 

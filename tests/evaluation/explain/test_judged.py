@@ -9,10 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fakeface.detector.dataset import load_split
-from fakeface.detector.scoring import Detector
+from fakeface.detector.batches import load_split
+from fakeface.detector.detector import Detector
+from fakeface.evaluation.evaluate import TEST_KEY, predict_protocols
 from fakeface.evaluation.explain.judged import judge, spread
-from fakeface.evaluation.predict import TEST_KEY, predict_protocols
 from fakeface.params import Params
 
 from .conftest import MakeJudged

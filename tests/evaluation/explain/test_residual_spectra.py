@@ -10,17 +10,17 @@ import pandas as pd
 import pytest
 from scipy import ndimage
 
-from fakeface.data.imageset import ImageSet
-from fakeface.detector.dataset import DetectorData
-from fakeface.evaluation.explain.residual_spectra import (
+from fakeface.data.image_sets import ImageSet
+from fakeface.detector.batches import DetectorData
+from fakeface.evaluation.explain.spectra import (
     FLOOR,
     azimuthal_mean,
     distance,
     log_spectrum,
     mean_residual,
     residual_spectra,
+    write_residual_spectra,
 )
-from fakeface.evaluation.explain.spectra_picture import write_residual_spectra
 from fakeface.params import Params
 
 SIDE = 32

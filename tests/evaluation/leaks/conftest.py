@@ -14,9 +14,9 @@ import pytest
 from conftest import REPOSITORY, encode, make_params, random_picture
 from PIL import Image
 
+from fakeface.data.image_sets import SPLITS
 from fakeface.data.prepare import prepare
 from fakeface.data.sources import download
-from fakeface.data.splits import SPLITS
 from fakeface.gans.generate import sample_split
 from fakeface.params import Params, ProtocolParams, read_yaml
 

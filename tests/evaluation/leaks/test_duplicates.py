@@ -12,16 +12,17 @@ from conftest import random_picture
 from PIL import Image
 
 from evaluation.leaks.conftest import as_json, saved_as_jpeg
-from fakeface.data.imageset import ImageSet
+from fakeface.data.image_sets import ImageSet
 from fakeface.evaluation.leaks.duplicates import (
     COPY,
+    close_pairs,
     count_near,
     equal_pixels,
     is_copy,
     luma_correlations,
     near_duplicates,
+    perceptual_hashes,
 )
-from fakeface.evaluation.leaks.hashing import close_pairs, perceptual_hashes
 
 
 def reference_hash(image: np.ndarray) -> bytes:

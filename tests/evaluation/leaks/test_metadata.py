@@ -8,8 +8,7 @@ import numpy as np
 import pandas as pd
 
 from evaluation.leaks.conftest import as_json
-from fakeface.data.imageset import MANIFEST_COLUMNS, ImageSet
-from fakeface.data.splits import SPLITS
+from fakeface.data.image_sets import MANIFEST_COLUMNS, SPLITS, ImageSet
 from fakeface.evaluation.leaks.metadata import RECORD_COLUMNS, metadata_probe, storage_probe
 
 

@@ -16,12 +16,11 @@ from conftest import REPOSITORY
 
 from evaluation.leaks.conftest import GANS, as_json, saved_as_jpeg
 from fakeface.data import workers
-from fakeface.data.imageset import ImageSet, ImageSetError
+from fakeface.data.image_sets import ImageSet, ImageSetError
 from fakeface.data.prepare import prepare
 from fakeface.data.preprocess import preprocess
 from fakeface.evaluation.leaks.gate import judge
-from fakeface.evaluation.leaks.probed_data import ProbedData, evenly
-from fakeface.evaluation.leaks.probes import PROBES
+from fakeface.evaluation.leaks.probes import PROBES, ProbedData, evenly
 from fakeface.params import Params
 
 

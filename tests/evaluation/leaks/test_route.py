@@ -14,11 +14,10 @@ from PIL import Image
 
 from evaluation.leaks.conftest import PROTOCOLS, as_json, saved_as_jpeg
 from fakeface.data.archives import open_archive
-from fakeface.data.decode import decode
-from fakeface.data.preprocess import preprocess
+from fakeface.data.faces import FaceFinder
+from fakeface.data.preprocess import decode, preprocess
 from fakeface.data.workers import Prepared, prepare_one
 from fakeface.evaluation.leaks.route import fakes_route, native_squares, pixel_change, route_probe
-from fakeface.faces.finder import FaceFinder
 from fakeface.gans import generate
 
 

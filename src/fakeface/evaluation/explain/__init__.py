@@ -1,1 +1,1 @@
-"""What the features learnt: heatmaps, worst errors, spectra of residuals, embeddings by split."""
+"""What the features learnt, in pictures."""

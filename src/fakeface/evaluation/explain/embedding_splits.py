@@ -8,8 +8,8 @@ from os import PathLike
 import numpy as np
 from sklearn.decomposition import PCA
 
-from fakeface.evaluation.explain.figures import colours, new_figure, write_png
 from fakeface.evaluation.explain.judged import HEADLINE, REAL, Judged
+from fakeface.evaluation.figures import colours, new_figure, write_png
 
 
 def write_embedding_splits(

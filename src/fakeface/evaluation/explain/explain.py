@@ -6,19 +6,16 @@ import json
 from pathlib import Path
 from typing import Any
 
-from fakeface.atomic import write_text
-from fakeface.data.folders import Folders
-from fakeface.data.splits import Split
-from fakeface.detector.dataset import load_split, load_training
-from fakeface.detector.scoring import Detector
+from fakeface.base.files import write_text
+from fakeface.data.image_sets import Folders, Split
+from fakeface.detector.batches import load_split, load_training
+from fakeface.detector.detector import Detector
+from fakeface.evaluation.evaluate import TEST_KEY
 from fakeface.evaluation.explain.embedding_splits import write_embedding_splits
-from fakeface.evaluation.explain.gradcam import grad_cam
 from fakeface.evaluation.explain.judged import HEADLINE, REAL, Judged, judge
-from fakeface.evaluation.explain.residual_spectra import residual_spectra
-from fakeface.evaluation.explain.saliency import saliency_metrics, write_saliency
-from fakeface.evaluation.explain.spectra_picture import write_residual_spectra
+from fakeface.evaluation.explain.saliency import grad_cam, saliency_metrics, write_saliency
+from fakeface.evaluation.explain.spectra import residual_spectra, write_residual_spectra
 from fakeface.evaluation.explain.worst_errors import worst_error_table, write_worst_errors
-from fakeface.evaluation.predict import TEST_KEY
 from fakeface.params import Params
 
 # Photographs, and fakes a GAN, at most; and images a pass of Grad-CAM, which needs the memory of a training.
@@ -45,7 +42,7 @@ def explain(params: Params, detector: Detector, folders: Folders, folder: Path) 
     Args:
         params: validated params.
         detector: trained.
-        folders: image sets, as :func:`fakeface.detector.dataset.load_training` reads them.
+        folders: image sets, as :func:`fakeface.detector.batches.load_training` reads them.
         folder: gets ``saliency.png`` and ``worst_errors.png``, which show photographs, and
             ``worst_errors.csv``, ``residual_spectra.png``, ``spectra.json`` and ``embedding_splits.png``.
     """

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fakeface.detector.dataset import DetectorData
-from fakeface.detector.scoring import Detector
+from fakeface.detector.batches import DetectorData
+from fakeface.detector.detector import Detector
 from fakeface.params import PROTOCOLS, Params
 
 REAL = "real"

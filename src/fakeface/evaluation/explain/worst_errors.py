@@ -9,8 +9,8 @@ from pathlib import PurePosixPath
 import numpy as np
 import pandas as pd
 
-from fakeface.evaluation.explain.figures import bare, described, new_figure, write_png
 from fakeface.evaluation.explain.judged import HEADLINE, REAL, Judged
+from fakeface.evaluation.figures import bare, described, new_figure, write_png
 
 PER_KIND = 6
 PER_GAN = 2

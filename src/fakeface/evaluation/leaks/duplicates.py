@@ -1,16 +1,75 @@
-"""Images of two splits that are the same, or look the same."""
+"""Near-duplicates and people that are on both sides of a split."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from itertools import combinations
 from typing import Any
 
 import numpy as np
+import pandas as pd
+from PIL import Image
+from scipy.fft import dctn
 
-from fakeface.data.imageset import ImageSet
-from fakeface.evaluation.leaks.hashing import close_pairs, perceptual_hashes
+from fakeface.data.image_sets import ImageSet
+
+# -------------------------------------------------------------------------------------------------
+# Perceptual hashes of images, and pairs of hashes that are close.
+
+_HASHES_A_CHUNK = 512
+_GREY_SIDE, _HASH_SIDE = 32, 8
+
+
+def perceptual_hashes(images: np.ndarray) -> np.ndarray:
+    """Hashes that survive noise, coding and rescaling, but not a shift: uint64 (N,).
+
+    A bit each for the signs of the 8 x 8 lowest frequencies of the 32 x 32 grey picture around mid-grey, an
+    image hash as in Zauner, "Implementation and Benchmarking of Perceptual Image Hash Functions", 2010,
+    with zero as the threshold.
+
+    Args:
+        images: uint8 (N, H, W, 3).
+    """
+    hashes = np.empty(len(images), dtype=np.uint64)
+    for start in range(0, len(images), _HASHES_A_CHUNK):
+        chunk = slice(start, start + _HASHES_A_CHUNK)
+        grey = np.stack([_small_grey(image) for image in images[chunk]])
+        spectrum = dctn(grey - 127.5, axes=(1, 2), norm="ortho")
+        bits = spectrum[:, :_HASH_SIDE, :_HASH_SIDE].reshape(len(grey), -1) > 0
+        hashes[chunk] = np.packbits(bits, axis=1).view(np.uint64)[:, 0]
+    return hashes
+
+
+def _small_grey(image: np.ndarray) -> np.ndarray:
+    picture = Image.fromarray(image).convert("L")
+    return np.asarray(picture.resize((_GREY_SIDE, _GREY_SIDE), Image.Resampling.BOX), dtype=np.float64)
+
+
+def close_pairs(a: np.ndarray, b: np.ndarray, limit: int) -> Iterator[np.ndarray]:
+    """Pairs of hashes that differ in at most ``limit`` bits.
+
+    Of vectors of 64 signs, the dot product is 64 - 2 x the number that differ: exact in float32, and a matrix
+    product is ten times as fast as a table of bit counts (NumPy counts bits from version 2 on only).
+
+    Args:
+        a, b: uint64 (N,) and (M,).
+        limit: in bits.
+
+    Yields:
+        int64 (K, 3), some rows of ``a`` at a time: row in ``a``, row in ``b``, distance.
+    """
+    a_signs, b_signs = (
+        np.unpackbits(hashes.view(np.uint8)).reshape(-1, 64).astype(np.float32) * 2 - 1 for hashes in (a, b)
+    )
+    for start in range(0, len(a), _HASHES_A_CHUNK):
+        distances = ((64 - a_signs[start : start + _HASHES_A_CHUNK] @ b_signs.T) / 2).astype(np.int8)
+        rows, columns = np.nonzero(distances <= limit)
+        yield np.column_stack([rows + start, columns, distances[rows, columns]])
+
+
+# -------------------------------------------------------------------------------------------------
+# Images of two splits that are the same, or look the same.
 
 # In bits. Hashes of different photographs differ by more in all but 4 of 50 million pairs (CelebA 1 to
 # 10,000 at 64 pixels); noise of sigma 10, JPEG at quality 30, a brightness of 0.6 and half the resolution
@@ -145,3 +204,49 @@ def equal_pixels(sets: Mapping[str, Mapping[str, ImageSet]]) -> dict[str, Any]:
             for digest, found in shared[:LISTED]
         ],
     }
+
+
+# -------------------------------------------------------------------------------------------------
+# People who are in more than one split.
+
+
+def identities_across_splits(manifests: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
+    """People who are in more than one split.
+
+    Args:
+        manifests: by the name of the split; the column ``identity`` may be absent or empty.
+
+    Returns:
+        ``n`` images and ``n_identified`` of them by split; ``n_shared``: for each pair of splits, such as
+        ``train/test``, the number of identities in both, None with the reason in ``undefined`` if one of
+        them knows none; ``shared``: the first ``LISTED`` as ``{identity, splits}``.
+    """
+    known = {split: _identities(manifest) for split, manifest in manifests.items()}
+    counts: dict[str, int | None] = {}
+    undefined: dict[str, str] = {}
+    for first, second in combinations(known, 2):
+        unknown = [split for split in (first, second) if known[split].empty]
+        pair = f"{first}/{second}"
+        counts[pair] = None if unknown else len(set(known[first]) & set(known[second]))
+        if unknown:
+            undefined[pair] = f"no identity is known in {' and '.join(unknown)}"
+    splits_of: dict[Hashable, list[str]] = {}
+    for split, identities in known.items():
+        for identity in identities.unique():
+            splits_of.setdefault(identity, []).append(split)
+    shared = [{"identity": name, "splits": names} for name, names in splits_of.items() if len(names) > 1]
+    result: dict[str, Any] = {
+        "n": {split: len(manifest) for split, manifest in manifests.items()},
+        "n_identified": {split: len(identities) for split, identities in known.items()},
+        "n_shared": counts,
+        "shared": shared[:LISTED],
+    }
+    return result | ({"undefined": undefined} if undefined else {})
+
+
+def _identities(manifest: pd.DataFrame) -> pd.Series:
+    """The identities that are given, as text; 2880, "2880" and 2880.0 (beside a gap) are one person."""
+    if "identity" not in manifest.columns:
+        return pd.Series([], dtype="string")
+    texts = manifest["identity"].convert_dtypes().astype("string").str.strip()
+    return texts[texts.notna() & (texts != "")]

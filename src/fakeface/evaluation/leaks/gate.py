@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 import numpy as np
 
-from fakeface.errors import FakefaceError
+from fakeface.base.errors import FakefaceError
 from fakeface.evaluation.leaks.duplicates import is_copy
 from fakeface.evaluation.leaks.metadata import RECORD_COLUMNS
 from fakeface.params import ProtocolName

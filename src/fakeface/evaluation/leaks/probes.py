@@ -1,9 +1,11 @@
-"""All probes on the data of the pipeline: the figures of metrics/leaks.json."""
+"""The image sets of an experiment, as the probes look at them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
@@ -11,25 +13,77 @@ import pandas as pd
 from tqdm import tqdm
 
 from fakeface.data.archives import open_archive
-from fakeface.data.imageset import ImageSet, ImageSetError
+from fakeface.data.faces import FaceFinder, temporary_face_model
+from fakeface.data.image_sets import SPLITS, ImageSet, ImageSetError, Split
 from fakeface.data.laundering import launder
 from fakeface.data.sources import IMAGES_ARCHIVE
-from fakeface.data.splits import SPLITS
-from fakeface.evaluation.leaks.duplicates import count_near, equal_pixels, near_duplicates
-from fakeface.evaluation.leaks.identities import identities_across_splits
+from fakeface.evaluation.leaks.duplicates import (
+    count_near,
+    equal_pixels,
+    identities_across_splits,
+    near_duplicates,
+)
 from fakeface.evaluation.leaks.metadata import RECORD_COLUMNS, metadata_probe, storage_probe
-from fakeface.evaluation.leaks.probed_data import ProbedData, evenly
 from fakeface.evaluation.leaks.route import (
     PROBE_KEY,
     fakes_route,
     native_squares,
     pixel_change,
     route_probe,
+    shuffled_labels_probe,
 )
-from fakeface.evaluation.leaks.shuffle import shuffled_labels_probe
-from fakeface.faces.finder import FaceFinder
-from fakeface.faces.model import temporary_face_model
 from fakeface.params import Params, ProtocolName
+
+
+def evenly(total: int, count: int) -> np.ndarray:
+    """At most ``count`` of ``total`` rows at equal distances, int64."""
+    count = min(total, count)
+    return np.arange(count) * total // max(count, 1)
+
+
+@dataclass(frozen=True)
+class ProbedData:
+    """Every image set of an experiment.
+
+    Attributes:
+        raw: folder of the downloaded photographs.
+        real: photographs by split.
+        fake: the fakes of each GAN by split.
+    """
+
+    raw: Path
+    real: dict[Split, ImageSet]
+    fake: dict[str, dict[Split, ImageSet]]
+
+    @classmethod
+    def read(cls, raw: Path, real_dir: Path, fake_dir: Path, gans: Sequence[str]) -> ProbedData:
+        """Open the sets; pixels are mapped, not loaded.
+
+        Raises:
+            ImageSetError: if a set is missing or damaged.
+        """
+
+        def splits(folder: Path) -> dict[Split, ImageSet]:
+            return {split: ImageSet.read(folder / split) for split in SPLITS}
+
+        return cls(raw, splits(real_dir), {gan: splits(fake_dir / gan) for gan in gans})
+
+    def sets(self) -> Iterator[tuple[Split, str, ImageSet]]:
+        """Split, source and set of each; the source of photographs is ``real``."""
+        for source, by_split in [("real", self.real), *self.fake.items()]:
+            for split, part in by_split.items():
+                yield split, source, part
+
+    def photographs(self, count: int) -> tuple[np.ndarray, pd.DataFrame]:
+        """At most ``count`` of all splits, evenly spaced: uint8 (N, S, S, 3) and their manifest."""
+        views = [image for part in self.real.values() for image in part.images]
+        manifest = pd.concat([part.manifest for part in self.real.values()], ignore_index=True)
+        rows = evenly(len(views), count)
+        return np.stack([views[row] for row in rows]), manifest.iloc[rows]
+
+
+# -------------------------------------------------------------------------------------------------
+# All probes on the data of the pipeline: the figures of metrics/leaks.json.
 
 # At most so many images of a class, evenly spaced. More would sharpen the figures and cost minutes:
 # with 1,000 photographs the standard error of the route probe is 0.01, a fifth of the usual tolerance.

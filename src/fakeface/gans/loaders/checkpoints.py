@@ -1,7 +1,4 @@
-"""What the loaders of public checkpoints share: to get the file, open it, rename its tensors.
-
-Nothing is unpickled but tensors, plain containers and the stand-ins that a loader names.
-"""
+"""The two facts that params.yaml declares of each GAN, held against the network that was loaded."""
 
 from __future__ import annotations
 
@@ -15,15 +12,64 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from fakeface.data.fetch import fetch
-from fakeface.errors import MissingFileError
-from fakeface.gans.loaders.facts import check_facts
-from fakeface.gans.loaders.output import Shown
+from fakeface.base.downloads import default_cache_dir, fetch, sha256_of
+from fakeface.base.errors import MissingFileError
+from fakeface.base.files import explain_mismatch
+from fakeface.gans.architectures import GENERATORS
 from fakeface.gans.sampler import Generator
 from fakeface.gans.weights import WeightsError
 from fakeface.params import GanParams
-from fakeface.tensorfile import explain_mismatch
-from fakeface.wheels import default_cache_dir, sha256_of
+
+
+def facts(network: nn.Module) -> tuple[str, str]:
+    """Architecture and upsampler of a network of ours."""
+    architecture = next(name for name, kind in GENERATORS.items() if type(network) is kind)
+    return architecture, str(getattr(network, "upsample", "transposed"))
+
+
+def check_facts(name: str, gan: GanParams, path: str | Path, network: nn.Module) -> None:
+    """Refuse a declaration that the file belies: evaluation groups GANs by both.
+
+    Raises:
+        WeightsError: naming the key, the value and the right one.
+    """
+    for key, actual, declared in zip(
+        ("architecture", "upsampler"), facts(network), (gan.architecture, gan.upsampler), strict=True
+    ):
+        if actual != declared:
+            raise WeightsError(f"gans.{name}.{key} must be {actual!r}, as in {path}, got {declared!r}")
+
+
+# -------------------------------------------------------------------------------------------------
+# How a network's images become RGB in a known range.
+
+
+class Shown(nn.Module):
+    """A network whose images are shown as its publisher shows them.
+
+    Args:
+        network: maps z to (B, 3, S, S).
+        bgr: the network's first channel is blue.
+        clip: values beyond it are cut off, for networks without a last activation; None: nothing is.
+    """
+
+    def __init__(
+        self, network: nn.Module, *, bgr: bool = False, clip: tuple[float, float] | None = (-1.0, 1.0)
+    ) -> None:
+        super().__init__()
+        self.network, self.bgr, self.clip = network, bgr, clip
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        """z (B, z_dim) to (B, 3, S, S) RGB."""
+        x = self.network(z)
+        x = x.flip(1) if self.bgr else x
+        return x if self.clip is None else x.clamp(*self.clip)
+
+
+# -------------------------------------------------------------------------------------------------
+# What the loaders of public checkpoints share: to get the file, open it, rename its tensors.
+#
+# Nothing is unpickled but tensors, plain containers and the stand-ins that a loader names.
 
 # A tensor's name in our network and how to get it from the file's tensor.
 Rule = tuple[str, Callable[[torch.Tensor], torch.Tensor]]

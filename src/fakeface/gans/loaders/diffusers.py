@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from fakeface.data.splits import Split
-from fakeface.errors import MissingFileError
-from fakeface.gans.latents import draw_seeds
+from fakeface.base.errors import MissingFileError
+from fakeface.data.image_sets import Split
 from fakeface.gans.loaders.exported import MissingExtraError
-from fakeface.gans.sampler import GeneratorOutputError
+from fakeface.gans.sampler import GeneratorOutputError, draw_seeds
 from fakeface.gans.weights import WeightsError
 from fakeface.params import GanParams
 

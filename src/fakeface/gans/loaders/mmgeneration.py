@@ -17,14 +17,7 @@ from torch import nn
 from fakeface.gans.architectures.convolutional import ConvolutionalGenerator
 from fakeface.gans.architectures.dcgan import DCGANGenerator
 from fakeface.gans.architectures.pggan import PGGANGenerator
-from fakeface.gans.loaders.checkpoints import (
-    Rule,
-    load_public,
-    read_checkpoint,
-    same,
-    tensors_at,
-    translate,
-)
+from fakeface.gans.loaders.checkpoints import Rule, load_public, read_checkpoint, same, tensors_at, translate
 from fakeface.gans.sampler import Generator
 from fakeface.gans.weights import WeightsError, load_strictly
 from fakeface.params import GanParams

@@ -16,13 +16,7 @@ import torch
 from torch import nn
 
 from fakeface.gans.architectures.pggan import FIRST_GAIN, PGGANGenerator
-from fakeface.gans.loaders.checkpoints import (
-    Rule,
-    load_public,
-    read_checkpoint,
-    tensors_at,
-    translate,
-)
+from fakeface.gans.loaders.checkpoints import Rule, load_public, read_checkpoint, tensors_at, translate
 from fakeface.gans.sampler import Generator
 from fakeface.gans.weights import WeightsError, load_strictly
 from fakeface.params import GanParams

@@ -6,12 +6,11 @@ from typing import cast
 
 from torch import nn
 
-from fakeface.gans.loaders.facts import check_facts
-from fakeface.gans.loaders.output import Shown
+from fakeface.base.downloads import sha256_of
+from fakeface.gans.loaders.checkpoints import Shown, check_facts
 from fakeface.gans.sampler import Generator
 from fakeface.gans.weights import WeightsError, load_generator
 from fakeface.params import GanParams
-from fakeface.wheels import sha256_of
 
 
 def as_source(name: str, network: nn.Module) -> Generator:

@@ -1,0 +1,259 @@
+"""From what a person types to verdicts on the faces in pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from fakeface.base.errors import FakefaceError
+from fakeface.data.archives import IMAGE_SUFFIXES, MAX_MEMBER_BYTES
+from fakeface.data.faces import FaceFinder, FaceTooSmallError, align
+from fakeface.data.preprocess import CorruptImageError, ImageTooSmallError, decode, preprocess
+from fakeface.detector.attribution_head import AttributionHead, attribution_features
+from fakeface.detector.decision import VERDICTS, verdicts
+from fakeface.detector.detector import Detector
+
+# -------------------------------------------------------------------------------------------------
+# From what a person types to picture files: files, folders, and a list on standard input.
+
+STANDARD_INPUT = "-"
+
+
+class PictureError(FakefaceError, ValueError):
+    """A picture cannot be judged; the message is the reason, without its name."""
+
+
+@dataclass(frozen=True)
+class Refused:
+    """What was named and is no picture file, and why."""
+
+    name: str
+    reason: str
+
+
+def expand(names: Sequence[str], listed: Iterable[str]) -> Iterator[Path | Refused]:
+    """Every picture file, in order.
+
+    Args:
+        names: files, folders, or ``-`` for the names in ``listed``. A file is taken whatever its suffix; of a
+            folder, and the folders in it, those with the suffix of a picture, sorted, links not followed.
+        listed: lines of standard input; empty ones are skipped.
+    """
+    for name in names:
+        if name == STANDARD_INPUT:
+            lines = (line.rstrip("\r\n") for line in listed)
+            yield from expand([line for line in lines if line and line != STANDARD_INPUT], ())
+            continue
+        path = Path(name)
+        if path.is_dir():
+            found = False
+            for picture in pictures_below(path):
+                found = True
+                yield picture
+            if not found:
+                yield Refused(name, f"a folder without pictures ({', '.join(sorted(IMAGE_SUFFIXES))})")
+        elif path.is_file():
+            yield path
+        else:
+            yield Refused(name, "not a regular file" if path.exists() else "no such file or folder")
+
+
+def pictures_below(folder: Path) -> Iterator[Path]:
+    """Files with the suffix of a picture in a folder, then in the folders in it; links are not followed."""
+    entries = sorted(folder.iterdir())
+    for entry in entries:
+        if entry.suffix.lower() in IMAGE_SUFFIXES and entry.is_file():
+            yield entry
+    for entry in entries:
+        if entry.is_dir() and not entry.is_symlink():
+            yield from pictures_below(entry)
+
+
+def read_picture(path: Path) -> bytes:
+    """The bytes of a file of reasonable size.
+
+    Raises:
+        PictureError: if it cannot be read, is empty or larger than any photograph.
+    """
+    try:
+        size = path.stat().st_size
+        if size > MAX_MEMBER_BYTES:
+            raise PictureError(f"{size} bytes, expected at most {MAX_MEMBER_BYTES}")
+        if not size:
+            raise PictureError("an empty file")
+        return path.read_bytes()
+    except OSError as error:
+        raise PictureError(f"cannot be read: {error.strerror or error}") from error
+
+
+# -------------------------------------------------------------------------------------------------
+# Judge pictures: each face in them, or each picture as a whole if it is an aligned crop already.
+
+NO_FACE = "no face found"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One face, or the whole of an aligned picture.
+
+    Attributes:
+        box: left, top, right, bottom in the picture's pixels; None for a whole picture.
+        reason: why there is no verdict, else None.
+        pixels: uint8 (S, S, 3), what the networks saw; None if there is no verdict.
+        score: P(fake) at even odds.
+        verdict: one of fakeface.detector.decision.VERDICTS.
+        resembles: unless it is called real, the known GAN whose fakes it is like, or "unknown".
+    """
+
+    box: tuple[float, float, float, float] | None = None
+    reason: str | None = None
+    pixels: np.ndarray | None = field(default=None, repr=False, compare=False)
+    score: float | None = None
+    verdict: str | None = None
+    resembles: str | None = None
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What came of a picture.
+
+    Attributes:
+        name: as it was named, or its path below the folder that was.
+        faces: from left to right.
+        message: why there are none: it cannot be read, or has no face.
+        failed: whether it could not be read.
+    """
+
+    name: str
+    faces: tuple[Judged, ...] = ()
+    message: str | None = None
+    failed: bool = False
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether something in it should have been judged and was not."""
+        return self.failed or any(face.verdict is None for face in self.faces)
+
+
+def judge(
+    entries: Iterable[Path | Refused],
+    detector: Detector,
+    finder: FaceFinder | None,
+    attribution: AttributionHead | None = None,
+    batch_size: int = 64,
+) -> Iterator[Picture]:
+    """Judge picture files in order, see :func:`judge_contents`.
+
+    Args:
+        entries: as :func:`fakeface.apps.judge.expand` gives them.
+        detector, finder, attribution, batch_size: as there.
+    """
+    return judge_contents(map(_content, entries), detector, finder, attribution, batch_size)
+
+
+def judge_contents(
+    contents: Iterable[tuple[str, bytes | PictureError]],
+    detector: Detector,
+    finder: FaceFinder | None,
+    attribution: AttributionHead | None = None,
+    batch_size: int = 64,
+) -> Iterator[Picture]:
+    """Judge pictures in order, some at a time, so that any number of them fits in memory.
+
+    Args:
+        contents: the name of each picture, and the bytes of its file or why they cannot be read.
+        detector: trained.
+        finder: of faces; None: every picture is one aligned face already.
+        attribution: says which GAN a fake resembles; None: nothing is said.
+        batch_size: faces a pass of the networks.
+    """
+    waiting: list[Picture] = []
+    for name, content in contents:
+        waiting.append(_prepare(name, content, detector.image_size, finder))
+        if sum(len(picture.faces) for picture in waiting) >= batch_size or len(waiting) >= batch_size:
+            yield from _scored(waiting, detector, attribution, batch_size)
+            waiting = []
+    yield from _scored(waiting, detector, attribution, batch_size)
+
+
+def faces_of(image: Image.Image, image_size: int, finder: FaceFinder | None) -> tuple[Judged, ...]:
+    """The faces of an upright RGB picture, prepared but without verdict; none if none is found."""
+    if finder is None:
+        try:
+            return (Judged(pixels=preprocess(image, image_size)),)
+        except ImageTooSmallError as error:
+            return (Judged(reason=str(error)),)
+    result = []
+    for face in finder.find(image):
+        left, top, right, bottom = (float(value) for value in face.box)
+        try:
+            pixels = preprocess(align(image, face.landmarks, image_size), image_size)
+            result.append(Judged((left, top, right, bottom), pixels=pixels))
+        except FaceTooSmallError as error:
+            result.append(Judged((left, top, right, bottom), reason=str(error)))
+    return tuple(result)
+
+
+def score_faces(
+    faces: Iterable[Judged],
+    detector: Detector,
+    attribution: AttributionHead | None = None,
+    batch_size: int = 64,
+) -> list[Judged]:
+    """The same faces with score and verdict, and with what those that are not real resemble."""
+    faces = list(faces)
+    prepared = [face.pixels for face in faces if face.pixels is not None]
+    if not prepared:
+        return faces
+    scores, _ = detector.score_and_embed(np.stack(prepared), batch_size)
+    decided = iter(zip(scores, verdicts(scores, detector.threshold, detector.lower_threshold), strict=True))
+    result = []
+    for face in faces:
+        if face.pixels is not None:
+            score, verdict = next(decided)
+            face = replace(face, score=float(score), verdict=VERDICTS[verdict])
+        result.append(face)
+    return result if attribution is None else _attributed(result, detector, attribution)
+
+
+def _attributed(faces: list[Judged], detector: Detector, head: AttributionHead) -> list[Judged]:
+    suspects = [index for index, face in enumerate(faces) if face.verdict not in (None, "real")]
+    result = list(faces)
+    if suspects:
+        images = np.stack([face.pixels for index in suspects if (face := faces[index]).pixels is not None])
+        parts = attribution_features(detector.cffn, images, detector.fabric.device)
+        for index, name in zip(suspects, head.names(np.hstack(parts)), strict=True):
+            result[index] = replace(faces[index], resembles=name)
+    return result
+
+
+def _content(entry: Path | Refused) -> tuple[str, bytes | PictureError]:
+    if isinstance(entry, Refused):
+        return entry.name, PictureError(entry.reason)
+    try:
+        return str(entry), read_picture(entry)
+    except PictureError as error:
+        return str(entry), error
+
+
+def _prepare(name: str, content: bytes | PictureError, image_size: int, finder: FaceFinder | None) -> Picture:
+    try:
+        if isinstance(content, PictureError):
+            raise content
+        faces = faces_of(decode(content), image_size, finder)
+    except (PictureError, CorruptImageError) as error:
+        return Picture(name, message=str(error), failed=True)
+    return Picture(name, faces, message=None if faces else NO_FACE)
+
+
+def _scored(
+    pictures: list[Picture], detector: Detector, attribution: AttributionHead | None, batch_size: int
+) -> Iterator[Picture]:
+    together = [face for picture in pictures for face in picture.faces]
+    faces = iter(score_faces(together, detector, attribution, batch_size))
+    for picture in pictures:
+        yield replace(picture, faces=tuple(next(faces) for _ in picture.faces))

@@ -1,1 +1,0 @@
-"""Which of the known generators made a fake, or none of them."""

@@ -1,0 +1,1 @@
+"""Beneath everything: errors, files, downloads, devices and processes."""

@@ -1,0 +1,37 @@
+"""What a user can mend, said in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class FakefaceError(Exception):
+    """A problem with params, data, weights or the network, not with the code; the message says what to mend.
+
+    The errors of the package derive from this class and from the builtin one that fits them.
+    """
+
+
+class MissingFileError(FakefaceError, FileNotFoundError):
+    """A file that params or a command name does not exist."""
+
+
+class NonFiniteLossError(FakefaceError, RuntimeError):
+    """Training stopped; the message gives the step and the images of its batch."""
+
+
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Let a script end with the message of a FakefaceError, exit code 1 and no traceback.
+
+    Any other exception passes through: it is a defect, and its traceback is what a bug report needs.
+    """
+    try:
+        yield
+    except FakefaceError as error:
+        raise SystemExit(f"error: {error}") from error
+
+
+class DemoError(FakefaceError, RuntimeError):
+    """The demo's page cannot be served; the message says why."""

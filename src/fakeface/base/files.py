@@ -1,0 +1,170 @@
+"""Files: written whole or not at all; tensors as safetensors."""
+
+from __future__ import annotations
+
+import errno
+import json
+import math
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save
+
+from fakeface.base.errors import FakefaceError
+
+# -------------------------------------------------------------------------------------------------
+# Outputs that appear whole or not at all.
+#
+# Everything is written beside its destination and renamed over it, so a kill or a full disk leaves
+# either the old file or none, never a half-written one.
+
+# What the person can mend by whom a disk is filled.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class OutputError(FakefaceError, OSError):
+    """Something cannot be written; the message says what and why."""
+
+
+@contextmanager
+def _writing(destination: Path, reasons: tuple[int, ...] | None = None) -> Iterator[None]:
+    """Name ``destination`` where writing fails for one of ``reasons``; None for any."""
+    try:
+        yield
+    except OSError as error:
+        known = reasons is None or error.errno in reasons
+        if isinstance(error, FakefaceError) or not known:
+            raise
+        raise OutputError(f"cannot write {destination}: {error.strerror}") from error
+
+
+@contextmanager
+def atomic_path(destination: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a temporary path in the destination's folder; rename it on success, delete it on error."""
+    destination = Path(destination)
+    with _writing(destination):
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{destination.name}.", dir=destination.parent)
+        os.close(handle)
+    temporary = Path(name)
+    try:
+        with _writing(destination, _FULL):
+            yield temporary
+        # mkstemp makes private files; outputs follow the user's umask like any other file.
+        umask = os.umask(0)
+        os.umask(umask)
+        with _writing(destination):
+            temporary.chmod(0o666 & ~umask)
+            with temporary.open("rb") as written:
+                os.fsync(written.fileno())
+            temporary.replace(destination)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_directory(destination: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield an empty temporary folder; on success it replaces ``destination`` as a whole."""
+    destination = Path(destination)
+    with _writing(destination):
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{destination.name}.", dir=destination.parent))
+    try:
+        with _writing(destination, _FULL):
+            yield temporary
+        umask = os.umask(0)
+        os.umask(umask)
+        with _writing(destination):
+            temporary.chmod(0o777 & ~umask)
+            if destination.exists():
+                shutil.rmtree(destination)
+            temporary.replace(destination)
+    finally:
+        if temporary.exists():
+            shutil.rmtree(temporary)
+
+
+def reserve(path: str | os.PathLike[str]) -> None:
+    """Take the disk space of a sparse file at once: later, a full disk would kill whoever has it mapped.
+
+    Raises:
+        OutputError: if there is not as much.
+    """
+    path = Path(path)
+    if hasattr(os, "posix_fallocate"):
+        with _writing(path), path.open("r+b") as opened:
+            os.posix_fallocate(opened.fileno(), 0, path.stat().st_size)
+
+
+def write_bytes(destination: str | os.PathLike[str], content: bytes) -> None:
+    """Write ``content`` atomically."""
+    with atomic_path(destination) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_text(destination: str | os.PathLike[str], content: str) -> None:
+    """Write UTF-8 text atomically."""
+    write_bytes(destination, content.encode("utf-8"))
+
+
+def finite_or_none(value: Any) -> Any:
+    """Replace NaN and infinities by None, recursively: JSON has no such numbers."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: finite_or_none(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite_or_none(item) for item in value]
+    return value
+
+
+def write_json(destination: str | os.PathLike[str], content: Any) -> None:
+    """Write indented JSON with a final newline atomically; NaN becomes null."""
+    text = json.dumps(finite_or_none(content), indent=2, ensure_ascii=False, allow_nan=False)
+    write_text(destination, text + "\n")
+
+
+# -------------------------------------------------------------------------------------------------
+# Safetensors files whose bytes depend on their content alone, and errors about tensors that do not fit.
+
+_LENGTH_BYTES = 8
+_ALIGNMENT = 8
+
+
+def with_sorted_header(content: bytes) -> bytes:
+    """The same safetensors file with the keys of its header in order.
+
+    The library writes metadata in the order of a hash table, which differs from one process to the next, and
+    DVC would take that for a change. Format: a little-endian length of eight bytes, a JSON header padded with
+    spaces, the tensors at offsets from the header's end.
+    """
+    length = int.from_bytes(content[:_LENGTH_BYTES], "little")
+    header = json.loads(content[_LENGTH_BYTES : _LENGTH_BYTES + length])
+    text = json.dumps(header, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode("utf-8")
+    text += b" " * (-len(text) % _ALIGNMENT)
+    return len(text).to_bytes(_LENGTH_BYTES, "little") + text + content[_LENGTH_BYTES + length :]
+
+
+def save_tensors(path: str | Path, tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> None:
+    """Write a safetensors file atomically; equal arguments give equal bytes."""
+    on_cpu = {name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}
+    write_bytes(path, with_sorted_header(save(on_cpu, metadata)))
+
+
+def explain_mismatch(path: str | Path, missing: list[str], unexpected: list[str]) -> str:
+    """One line that names at most ten keys a file lacks and ten that the network does not know."""
+
+    def some(keys: list[str]) -> str:
+        more = f" and {len(keys) - 10} more" if len(keys) > 10 else ""
+        return ", ".join(keys[:10]) + more if keys else "none"
+
+    return (
+        f"{path}: weights do not fit the architecture; "
+        f"missing keys: {some(missing)}; unexpected keys: {some(unexpected)}"
+    )

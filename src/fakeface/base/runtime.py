@@ -1,0 +1,129 @@
+"""Where and how the networks run, what a result was made with, and live curves of a training."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from dvclive import Live
+from lightning_fabric import Fabric
+from lightning_fabric.strategies import DDPStrategy
+
+from fakeface import __version__
+from fakeface.params import Params, ParamsError
+
+# -------------------------------------------------------------------------------------------------
+# Where and how the networks run: device, number of processes and precision.
+
+FABRIC_PRECISION = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
+
+
+def make_fabric(params: Params, *, parallel: bool = False) -> Fabric:
+    """Lightning Fabric on the device and in the precision that the params ask for.
+
+    Args:
+        params: ``device``, ``devices``, ``precision`` and ``deterministic`` count.
+        parallel: use all ``devices``, one process each, or the processes that torchrun started; else one.
+
+    Raises:
+        ParamsError: if a GPU is asked for and there is none, or more than there are; for fp16 on a CPU; or
+            if torchrun started several processes of something that works in one.
+    """
+    cuda = torch.cuda.is_available() and params.device != "cpu"
+    if params.device == "cuda" and not cuda:
+        raise ParamsError("device must be 'auto' or 'cpu' on a machine without a CUDA GPU, got 'cuda'")
+    if params.precision == "fp16" and not cuda:
+        raise ParamsError("precision must be 'fp32' or 'bf16' on a CPU, got 'fp16'")
+    here, machines = _processes(params, cuda, parallel)
+    if cuda and here > torch.cuda.device_count():
+        raise ParamsError(
+            f"{here} processes need a GPU each, this machine has {torch.cuda.device_count()}; lower devices "
+            "in params.yaml, or --nproc_per_node of torchrun"
+        )
+    if params.deterministic:
+        _be_deterministic()
+    several = here * machines > 1
+    # Batch norms are joined (fakeface.base.processes), so their statistics are equal and need no broadcast.
+    ddp: dict[str, Any] = {"strategy": DDPStrategy(broadcast_buffers=False)} if several else {}
+    fabric = Fabric(
+        accelerator="cuda" if cuda else "cpu" if several else params.device,
+        devices=here,
+        num_nodes=machines,
+        precision=FABRIC_PRECISION[params.precision],
+        **ddp,
+    )
+    fabric.launch()
+    return fabric
+
+
+def _processes(params: Params, cuda: bool, parallel: bool) -> tuple[int, int]:
+    """Processes on this machine, and machines."""
+    if torch.distributed.is_torchelastic_launched():
+        here, everywhere = int(os.environ["LOCAL_WORLD_SIZE"]), int(os.environ["WORLD_SIZE"])
+        if everywhere > 1 and not parallel:
+            raise ParamsError(f"this works in one process, torchrun started {everywhere}; run it with python")
+        return here, everywhere // here
+    if not parallel:
+        return 1, 1
+    if params.devices == "auto":
+        return (torch.cuda.device_count() if cuda else 1), 1
+    return params.devices, 1
+
+
+def _be_deterministic() -> None:
+    """The same bytes in every run, also on a GPU; an operation that cannot is an error of PyTorch."""
+    # Read by cuBLAS when it starts.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.benchmark = False
+
+
+def device_name(device: torch.device) -> str:
+    """``cpu``, or the GPU's model name: figures made on two kinds of device are not compared blindly."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+# -------------------------------------------------------------------------------------------------
+# What made a figure: the keys that every metrics file carries. Quick everywhere: it imports no torch.
+
+
+def provenance(params: Params, device: str = "cpu") -> dict[str, Any]:
+    """Versions, seed and device; no time and no host name, so that a rerun gives the same bytes."""
+    return {
+        "fakeface_version": __version__,
+        "torch_version": version("torch").split("+")[0],
+        "seed": params.seed,
+        "device": device,
+    }
+
+
+# -------------------------------------------------------------------------------------------------
+# Learning curves through DVCLive.
+
+Log = Callable[[int, dict[str, float]], None]
+
+
+@contextmanager
+def live_curves(folder: str | Path, fabric: Fabric) -> Iterator[Log | None]:
+    """Yield a callback ``(epoch, losses)`` that adds a point to ``<folder>/plots/metrics/*.tsv``.
+
+    DVCLive would otherwise rewrite dvc.yaml and save an experiment of its own. Only the first process
+    writes; the others get None.
+    """
+    if not fabric.is_global_zero:
+        yield None
+        return
+    with Live(str(folder), dvcyaml=None, save_dvc_exp=False, report=None) as live:
+
+        def log(epoch: int, losses: dict[str, float]) -> None:
+            live.step = epoch
+            for name, value in losses.items():
+                live.log_metric(name, value)
+            live.make_summary()
+
+        yield log

@@ -1,1 +1,0 @@
-"""Published detectors that ours is compared with: same images, laundering and rule for the threshold."""

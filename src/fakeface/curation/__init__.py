@@ -1,1 +1,0 @@
-"""Which of a GAN's training fakes are worth learning from."""

@@ -1,0 +1,239 @@
+"""Image sets on disk, their splits, and the rules that keep training and test apart."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections.abc import Collection, Hashable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from fakeface.base.errors import FakefaceError
+from fakeface.base.files import atomic_directory
+
+# -------------------------------------------------------------------------------------------------
+# Which photographs train, which validate, which test.
+
+Split = Literal["train", "val", "test"]
+SPLITS: tuple[Split, ...] = ("train", "val", "test")
+
+
+def hash_split(key: str, val_fraction: float, test_fraction: float) -> Split:
+    """Split of one photograph, from its name alone.
+
+    The SHA-256 of ``key`` is read as a number in [0, 1), so adding or removing other photographs
+    never moves this one, and two data sets that share file names share their splits.
+
+    Args:
+        key: file name without folders, for instance ``000001.jpg``, or an identity.
+        val_fraction: expected share of the validation split, in [0, 1).
+        test_fraction: expected share of the test split, in [0, 1).
+    """
+    digest = hashlib.sha256(key.encode("utf-8")).digest()
+    position = int.from_bytes(digest[:8], "big") / 2**64
+    if position < test_fraction:
+        return "test"
+    if position < test_fraction + val_fraction:
+        return "val"
+    return "train"
+
+
+# -------------------------------------------------------------------------------------------------
+# Where the pipeline keeps its image sets.
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Below one folder, the workspace's ``data`` by default.
+
+    Attributes:
+        root: holds ``real/<split>``, ``fake/<gan>/<split>`` and ``curated/<gan>.csv``.
+    """
+
+    root: Path = Path("data")
+
+    @property
+    def real(self) -> Path:
+        """One image set of photographs a split."""
+        return self.root / "real"
+
+    @property
+    def fake(self) -> Path:
+        """For each GAN one image set a split."""
+        return self.root / "fake"
+
+    @property
+    def curated(self) -> Path:
+        """For each GAN the list of training fakes to learn from."""
+        return self.root / "curated"
+
+
+# -------------------------------------------------------------------------------------------------
+# An image set on disk: one memory-mapped array of pixels and one table of where they come from.
+
+IMAGES_FILE = "images.npy"
+MANIFEST_FILE = "manifest.csv"
+# Columns that every manifest has; prepare and generate add their own after them.
+MANIFEST_COLUMNS = ("name", "source", "sha256", "split")
+_DTYPES: dict[Hashable, Any] = {"name": str, "identity": "string"}
+
+
+class ImageSetError(FakefaceError, ValueError):
+    """An image set on disk is incomplete or contradicts itself."""
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Images and their manifest, row by row.
+
+    Attributes:
+        images: uint8 (N, H, W, 3) RGB; a read-only memory map when read from disk.
+        manifest: N rows; ``sha256`` is that of the prepared pixels' bytes.
+    """
+
+    images: np.ndarray
+    manifest: pd.DataFrame
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def write(self, folder: str | Path) -> None:
+        """Write both files into ``folder``, which appears whole or not at all."""
+        with atomic_directory(folder) as temporary:
+            np.save(temporary / IMAGES_FILE, np.ascontiguousarray(self.images))
+            self.manifest.to_csv(temporary / MANIFEST_FILE, index=False, lineterminator="\n")
+
+    @classmethod
+    def read(cls, folder: str | Path) -> ImageSet:
+        """Open a set; pixels are mapped, not loaded.
+
+        Raises:
+            ImageSetError: if a file is missing, of another type, or the two disagree.
+        """
+        folder = Path(folder)
+        try:
+            images = np.load(folder / IMAGES_FILE, mmap_mode="r", allow_pickle=False)
+            manifest = pd.read_csv(folder / MANIFEST_FILE, dtype=_DTYPES)
+        except FileNotFoundError as error:
+            raise ImageSetError(f"{folder}: {Path(str(error.filename)).name} is missing") from error
+        except ValueError as error:
+            raise ImageSetError(f"{folder}: {error}") from error
+        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3:
+            raise ImageSetError(
+                f"{folder}: images must be uint8 (N, H, W, 3), got {images.dtype} {images.shape}"
+            )
+        if len(images) != len(manifest):
+            raise ImageSetError(f"{folder}: {len(images)} images but {len(manifest)} manifest rows")
+        absent = [column for column in MANIFEST_COLUMNS if column not in manifest.columns]
+        if absent:
+            raise ImageSetError(f"{folder}: manifest lacks the columns {absent}")
+        return cls(images, manifest)
+
+
+class ImageSetWriter:
+    """Writes an image set row by row, in constant memory, when its length is not known beforehand.
+
+    Used inside ``atomic_directory``: on its own it is not atomic. Rows are appended to the file rather
+    than put into a memory map, because a full disk is an error on writing but kills a process with a map.
+
+    Args:
+        folder: new folder for both files.
+        image_size: side of the square images.
+        columns: names of the manifest's columns.
+    """
+
+    def __init__(self, folder: str | Path, image_size: int, columns: Sequence[str]) -> None:
+        folder = Path(folder)
+        self._shape = (image_size, image_size, 3)
+        self._count = 0
+        folder.mkdir(parents=True)
+        with ExitStack() as stack:
+            self._images = stack.enter_context((folder / IMAGES_FILE).open("wb"))
+            self._manifest = stack.enter_context(
+                (folder / MANIFEST_FILE).open("w", encoding="utf-8", newline="")
+            )
+            self._rows = csv.writer(self._manifest, lineterminator="\n")
+            self._rows.writerow(columns)
+            self._write_header()
+            self._files = stack.pop_all()
+
+    def _write_header(self) -> None:
+        header = {"descr": "|u1", "fortran_order": False, "shape": (self._count, *self._shape)}
+        np.lib.format.write_array_header_1_0(self._images, header)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def append(self, pixels: np.ndarray, row: Sequence[object]) -> None:
+        """Add one uint8 (H, W, 3) image and its manifest row."""
+        if pixels.dtype != np.uint8 or pixels.shape != self._shape:
+            raise ImageSetError(
+                f"image {self._count} must be uint8 {self._shape}, got {pixels.dtype} {pixels.shape}"
+            )
+        self._images.write(np.ascontiguousarray(pixels).data)
+        self._rows.writerow(row)
+        self._count += 1
+
+    def __enter__(self) -> ImageSetWriter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        with self._files:
+            if kind is None:
+                # NumPy pads the header so that it has the same length whatever the count.
+                self._images.seek(0)
+                self._write_header()
+
+
+# -------------------------------------------------------------------------------------------------
+# Does every image of a set belong there? Manifests say which split and which source an image is of.
+
+
+class LeakError(FakefaceError, ValueError):
+    """An image is where it must not be; the message names it."""
+
+
+def check_source(part: ImageSet, source: str | None, where: str | Path, gans: Collection[str] = ()) -> None:
+    """Refuse a set that holds an image of another source.
+
+    Args:
+        part: the set.
+        source: the GAN that made it; None for photographs, whose source may be anything but one of ``gans``.
+        where: what the message calls it.
+        gans: names that no photograph may have as its source.
+
+    Raises:
+        LeakError: naming the first offending image.
+    """
+    made_by = part.manifest["source"]
+    wrong = part.manifest[made_by.isin(list(gans)) if source is None else made_by != source]
+    if len(wrong):
+        row = wrong.iloc[0]
+        expected = "a photograph" if source is None else repr(source)
+        raise LeakError(f"{where}: {row['name']} was made by {row['source']!r}, expected {expected}")
+
+
+def check_split(
+    part: ImageSet, source: str | None, split: Split, folder: Path, gans: Collection[str] = ()
+) -> None:
+    """Refuse a set that holds an image of another split, or of another source (see :func:`check_source`).
+
+    Raises:
+        LeakError: naming the folder and the first offending image.
+    """
+    wrong = part.manifest[part.manifest["split"] != split]
+    if len(wrong):
+        row = wrong.iloc[0]
+        raise LeakError(f"{folder}: {row['name']} belongs to split {row['split']!r}, expected {split!r}")
+    check_source(part, source, folder, gans)

@@ -1,0 +1,219 @@
+"""A detector as one folder: what it holds, and how it is read."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import torch
+from lightning_fabric import Fabric
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from fakeface.base.downloads import sha256_of
+from fakeface.base.errors import FakefaceError
+from fakeface.base.runtime import FABRIC_PRECISION
+from fakeface.detector.attribution_head import AttributionHead, load_head
+from fakeface.detector.detector import Detector
+
+# -------------------------------------------------------------------------------------------------
+# detector.json: what a bundle holds, checked when it is read.
+
+MANIFEST_FILE = "detector.json"
+CARD_FILE = "README.md"
+CFFN_FILE, CN_FILE, FACES_FILE = "cffn.safetensors", "cn.safetensors", "faces.onnx"
+ATTRIBUTION_FILE = "attribution.safetensors"
+# Raised by one whenever an older reader would misread a newer bundle.
+FORMAT_VERSION = 1
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class BundleError(FakefaceError, ValueError):
+    """A folder is no detector, or not one that this version can use; the message says why."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Preprocessing(_Part):
+    """What is done to a picture before the networks see it.
+
+    ``alignment_size`` is the width and height, and ``alignment_landmarks`` the five points (x, y), of the
+    template that a found face is laid over; then the middle square is cut out, scaled to ``image_size`` and
+    its values 0..255 to -1..1.
+    """
+
+    image_size: Annotated[int, Field(ge=32)]
+    resample: Literal["bicubic-antialiased"] = "bicubic-antialiased"
+    alignment_size: tuple[int, int]
+    alignment_landmarks: tuple[tuple[float, float], ...]
+
+
+class Decision(_Part):
+    """From the CN's two logits to a verdict; see fakeface.detector.score_offset, .calibration, .verdict."""
+
+    threshold: Probability
+    lower_threshold: Probability
+    score_offset: dict[str, Any]
+    calibration: dict[str, Any]
+
+
+class Training(_Part):
+    """What the networks learnt from. ``fingerprint`` is the SHA-256 of the list of all training images."""
+
+    source: str
+    n_photographs: int
+    n_fakes: dict[str, int]
+    held_out: tuple[str, ...]
+    fingerprint: Sha256
+    params: dict[str, Any]
+
+
+class Attribution(_Part):
+    """Which GANs a fake may be said to resemble, and how well they are told apart, by protocol.
+
+    ``accuracy``: share of right names among test images of these GANs. ``open_set``: AUROC of images of a GAN
+    that the head does not know against those that it knows, mean over GANs left out.
+    """
+
+    gans: tuple[str, ...]
+    accuracy: dict[str, float]
+    open_set: dict[str, float | None]
+
+
+class Manifest(_Part):
+    """The whole of detector.json."""
+
+    format: Literal["fakeface-detector"] = "fakeface-detector"
+    format_version: Annotated[int, Field(ge=1)] = FORMAT_VERSION
+    fakeface_version: str
+    torch_version: str
+    precision: Literal["fp32", "bf16", "fp16"]
+    files: dict[str, Sha256]
+    preprocessing: Preprocessing
+    decision: Decision
+    training: Training
+    attribution: Attribution
+    metrics: dict[str, Any]
+    licence: str
+
+
+def read_manifest(folder: str | Path) -> Manifest:
+    """The manifest of a bundle.
+
+    Raises:
+        BundleError: if the folder has none, it is damaged, or it was made by a newer fakeface.
+    """
+    path = Path(folder) / MANIFEST_FILE
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise BundleError(
+            f"{folder}: no detector here, {MANIFEST_FILE} is missing; dvc repro bundle makes models/detector"
+        ) from None
+    except ValueError as error:
+        raise BundleError(f"{path}: not readable as JSON: {error}") from None
+    if not isinstance(content, dict) or content.get("format") != "fakeface-detector":
+        raise BundleError(f"{path}: not the description of a fakeface detector")
+    version = content.get("format_version")
+    # Before anything else is judged: a newer format may have other keys.
+    if isinstance(version, int) and version > FORMAT_VERSION:
+        raise BundleError(
+            f"{path}: made by fakeface {content.get('fakeface_version')} in format {version}, this version "
+            f"reads up to {FORMAT_VERSION}; update fakeface"
+        )
+    try:
+        return Manifest.model_validate(content)
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(str(part) for part in found['loc'])}: {found['msg']}" for found in error.errors()
+        )
+        raise BundleError(f"{path}: {problems}") from None
+
+
+# -------------------------------------------------------------------------------------------------
+# Read a bundle and check that nothing in it was changed.
+
+_NEEDED = (CFFN_FILE, CN_FILE, ATTRIBUTION_FILE, FACES_FILE)
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A detector that is ready for use.
+
+    Attributes:
+        manifest: what it says of itself.
+        detector: the networks with thresholds and calibration.
+        attribution: which GAN made a fake.
+        faces: ONNX file of the face detector.
+    """
+
+    manifest: Manifest
+    detector: Detector
+    attribution: AttributionHead
+    faces: Path
+
+
+def check_files(folder: Path, manifest: Manifest) -> None:
+    """Compare every file with the checksum in the manifest.
+
+    Raises:
+        BundleError: naming the files that are missing or altered.
+    """
+    problems = [f"{name} is not listed" for name in _NEEDED if name not in manifest.files]
+    for name, expected in manifest.files.items():
+        path = folder / name
+        if Path(name).name != name:
+            problems.append(f"{name!r} is no plain file name")
+        elif not path.is_file():
+            problems.append(f"{name} is missing")
+        elif (actual := sha256_of(path)) != expected:
+            problems.append(f"{name} was altered: its sha256 is {actual}, expected {expected}")
+    if problems:
+        raise BundleError(f"{folder}: {'; '.join(problems)}")
+
+
+def load_bundle(folder: str | Path, device: str = "auto") -> Bundle:
+    """A bundle's networks, on a device.
+
+    Args:
+        folder: as :func:`fakeface.detector.write_bundle.write_bundle` made it.
+        device: ``auto`` (a GPU where there is one), ``cpu`` or ``cuda``.
+
+    Raises:
+        BundleError: if it is no bundle, damaged, altered, contradictory or of a newer format.
+        DetectorWeightsError: if weights do not fit their network.
+    """
+    folder = Path(folder)
+    manifest = read_manifest(folder)
+    check_files(folder, manifest)
+    if device == "cuda" and not torch.cuda.is_available():
+        raise BundleError("device must be 'auto' or 'cpu' on a machine without a CUDA GPU, got 'cuda'")
+    cuda = torch.cuda.is_available() and device != "cpu"
+    # A CPU has no half precision; in full precision it computes the same, but for rounding.
+    precision = "fp32" if manifest.precision == "fp16" and not cuda else manifest.precision
+    fabric = Fabric(accelerator=device, devices=1, precision=FABRIC_PRECISION[precision])
+    detector = Detector.load(folder / CFFN_FILE, folder / CN_FILE, fabric)
+    said = {"image_size": manifest.preprocessing.image_size, **manifest.decision.model_dump(mode="json")}
+    own = {
+        "image_size": detector.image_size,
+        "threshold": detector.threshold,
+        "lower_threshold": detector.lower_threshold,
+        "score_offset": detector.score_offset.numbers(),
+        "calibration": detector.calibration.numbers(),
+    }
+    if own != said:
+        raise BundleError(
+            f"{folder}: image size and decision are {said} in detector.json, {own} in the weights"
+        )
+    attribution = load_head(folder / ATTRIBUTION_FILE)
+    if attribution.gans != manifest.attribution.gans:
+        raise BundleError(
+            f"{folder}: attribution names {', '.join(manifest.attribution.gans)} in detector.json, "
+            f"{', '.join(attribution.gans)} in the weights"
+        )
+    return Bundle(manifest, detector, attribution, folder / FACES_FILE)

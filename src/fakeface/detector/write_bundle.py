@@ -1,0 +1,260 @@
+"""Writing a detector as one folder, with its model card."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from fakeface import __version__
+from fakeface.base.downloads import sha256_of
+from fakeface.base.files import atomic_directory, write_json, write_text
+from fakeface.base.markdown import markdown_table, number
+from fakeface.data.faces import HEIGHT, TEMPLATE, WIDTH
+from fakeface.data.faces import LICENCE as FACES_LICENCE
+from fakeface.detector.attribution_head import load_head
+from fakeface.detector.bundle import (
+    ATTRIBUTION_FILE,
+    CARD_FILE,
+    CFFN_FILE,
+    CN_FILE,
+    FACES_FILE,
+    MANIFEST_FILE,
+    Attribution,
+    BundleError,
+    Decision,
+    Manifest,
+    Preprocessing,
+    Training,
+)
+from fakeface.detector.decision import load_cn
+from fakeface.models.weights import load_cffn
+from fakeface.params import PROTOCOLS, Params
+
+# -------------------------------------------------------------------------------------------------
+# The model card of a bundle: what it is for, what it was trained on, how well it does and where it fails.
+
+_PROTOCOLS = {"laundered": "rescaled and compressed", "mild": "JPEG 75-95", "clean": "as prepared"}
+
+
+def model_card(manifest: Manifest) -> str:
+    """Markdown; every figure comes from the manifest."""
+    return (
+        "\n\n".join(
+            [
+                "# A fakeface detector",
+                _purpose(),
+                "## Training",
+                _about_training(manifest),
+                "## Results",
+                _results(manifest),
+                "## Naming the GAN",
+                _naming(manifest),
+                "## Where it fails",
+                _failures(manifest),
+                "## Use",
+                f"```sh\nfakeface predict --detector <this folder> picture.jpg\n```\n\n{_decision(manifest)}",
+                "## Terms",
+                manifest.licence,
+            ]
+        )
+        + "\n"
+    )
+
+
+def _purpose() -> str:
+    return (
+        "Judges whether the photograph of a face was made by a GAN. Meant for research on detectors and as "
+        "one hint among others for an analyst. Not meant, and not good enough, to accuse or to clear "
+        "anybody: a score is no proof. It knows whole faces made by GANs, not swapped or edited faces, nor "
+        "pictures of diffusion models."
+    )
+
+
+def _about_training(manifest: Manifest) -> str:
+    training = manifest.training
+    gans = ", ".join(f"{gan} ({count})" for gan, count in training.n_fakes.items())
+    return (
+        f"{training.n_photographs} photographs of `{training.source}`; fakes of {gans}. Never seen in "
+        f"training, validation or threshold: {', '.join(training.held_out) or 'no GAN'}. Images of "
+        f"{manifest.preprocessing.image_size} pixels a side. Network `{training.params['cffn']['variant']}`, "
+        f"loss `{training.params['cffn']['loss']}`, margin {training.params['margin']}, seed "
+        f"{training.params['seed']}. List of training images: sha256 `{training.fingerprint}`."
+    )
+
+
+def _results(manifest: Manifest) -> str:
+    def cells(block: dict[str, Any]) -> list[str]:
+        return [number(block["auroc"], block.get("auroc_ci95")), number(block["recall"])]
+
+    header = ["fakes of", "in training"]
+    for protocol in manifest.metrics:
+        header += [f"{protocol}: AUROC [95 %]", f"{protocol}: recall"]
+    first = next(iter(manifest.metrics.values()))
+    rows = []
+    for gan in first["per_gan"]:
+        status = "seen" if gan in manifest.training.n_fakes else "unseen"
+        figures = [cells(blocks["per_gan"][gan]) for blocks in manifest.metrics.values()]
+        rows.append([gan, status, *(cell for pair in figures for cell in pair)])
+    said = ", ".join(f"*{name}*: {_PROTOCOLS[name]}" for name in manifest.metrics if name in _PROTOCOLS)
+    alarms = ", ".join(f"{number(blocks['seen']['fpr'])} {name}" for name, blocks in manifest.metrics.items())
+    n_real = first["seen"]["n_real"]
+    return (
+        f"{markdown_table(header, rows)}\n\nTest images, the same chain on photographs and fakes. {said}. "
+        f"Photographs called fake, of {n_real}: {alarms}."
+    )
+
+
+def _naming(manifest: Manifest) -> str:
+    attribution = manifest.attribution
+    right = ", ".join(f"{number(value)} {name}" for name, value in attribution.accuracy.items())
+    unknown = ", ".join(f"{number(value)} {name}" for name, value in attribution.open_set.items())
+    return (
+        f"A fake may be said to resemble those of {', '.join(attribution.gans)}. Share of test images of "
+        f"these that are named rightly: {right}. Fakes of a GAN that is not among them against those "
+        f"of GANs that are, AUROC, mean over GANs left out: {unknown}. A name is that of one of these "
+        "generators: it says which traces a picture has, not which program made it."
+    )
+
+
+def _failures(manifest: Manifest) -> str:
+    lines = []
+    for name, blocks in manifest.metrics.items():
+        gan, block = min(blocks["per_gan"].items(), key=lambda item: item[1]["recall"])
+        lines.append(f"- {name}: of `{gan}` it finds {number(block['recall'])}, the least of all.")
+    lines += [
+        "- Scores of GANs that it was not trained on are not calibrated: the expected calibration error is "
+        + ", ".join(f"{number(blocks['unseen']['ece'])} {name}" for name, blocks in manifest.metrics.items())
+        + ".",
+        "- Photographs scaled by dropping pixels, enlarged or taken from screens did not train it.",
+        "- Faces turned far aside, covered or smaller than "
+        f"{manifest.preprocessing.image_size} pixels are not found or not judged.",
+    ]
+    return "\n".join(lines)
+
+
+def _decision(manifest: Manifest) -> str:
+    decision = manifest.decision
+    text = f"*Fake* is a score above {decision.threshold:.4f}"
+    if decision.lower_threshold < decision.threshold:
+        return f"{text}, *real* one below {decision.lower_threshold:.4f}, *unsure* what lies between."
+    return f"{text}, *real* any other; this detector is never unsure."
+
+
+# -------------------------------------------------------------------------------------------------
+# Make a bundle of what the pipeline trained and measured.
+
+LICENCE = (
+    "CelebA is for non-commercial research only, and so are networks that learnt from it. Frozen layers: "
+    f"EfficientNet-Lite0, Apache-2.0. Face detector: {FACES_LICENCE}."
+)
+# Of each block of metrics/evaluation.json.
+FIGURES = ("n_real", "n_fake", "auroc", "auroc_ci95", "precision", "recall", "fpr", "ece")
+
+
+def write_bundle(
+    params: Params,
+    cffn: Path,
+    cn: Path,
+    attribution: Path,
+    faces: Path,
+    training_table: Path,
+    evaluation: Path,
+    attribution_metrics: Path,
+    out: Path,
+) -> Manifest:
+    """Put everything that judging a picture takes into the folder ``out``, whole or not at all.
+
+    Args:
+        params: that the networks were trained with.
+        cffn, cn, attribution: weight files.
+        faces: ONNX file of the face detector.
+        training_table: data/training.csv.
+        evaluation: metrics/evaluation.json.
+        attribution_metrics: metrics/attribution.json.
+        out: the bundle's folder.
+
+    Returns:
+        What its detector.json says.
+
+    Raises:
+        DetectorWeightsError: if a weights file is absent or damaged.
+        BundleError: if the figures were measured at another threshold than the CN's.
+    """
+    _, image_size = load_cffn(cffn)
+    stored = load_cn(cn)
+    figures = json.loads(evaluation.read_text(encoding="utf-8"))
+    if figures["threshold"] != stored.threshold:
+        raise BundleError(
+            f"{evaluation}: measured at threshold {figures['threshold']}, but {cn} has {stored.threshold}; "
+            "dvc repro evaluate"
+        )
+    with atomic_directory(out) as folder:
+        files = {CFFN_FILE: cffn, CN_FILE: cn, ATTRIBUTION_FILE: attribution, FACES_FILE: faces}
+        for name, source in files.items():
+            shutil.copyfile(source, folder / name)
+        manifest = Manifest(
+            fakeface_version=__version__,
+            torch_version=version("torch").split("+")[0],
+            precision=params.precision,
+            files={name: sha256_of(folder / name) for name in files},
+            preprocessing=Preprocessing(
+                image_size=image_size,
+                alignment_size=(WIDTH, HEIGHT),
+                alignment_landmarks=tuple((float(x), float(y)) for x, y in TEMPLATE),
+            ),
+            decision=Decision(
+                threshold=stored.threshold,
+                lower_threshold=stored.lower_threshold,
+                score_offset=stored.score_offset.numbers(),
+                calibration=stored.calibration.numbers(),
+            ),
+            training=_training(params, training_table),
+            attribution=_attribution(attribution, attribution_metrics),
+            metrics={protocol: _summary(figures[protocol]) for protocol in PROTOCOLS},
+            licence=LICENCE,
+        )
+        write_json(folder / MANIFEST_FILE, manifest.model_dump(mode="json"))
+        write_text(folder / CARD_FILE, model_card(manifest))
+    return manifest
+
+
+def _training(params: Params, table: Path) -> Training:
+    rows = pd.read_csv(table, dtype=str, keep_default_na=False)
+    train = rows[rows["split"] == "train"]
+    gans = train.loc[train["gan"] != "", "gan"].value_counts(sort=False)
+    return Training(
+        source=params.data.source,
+        n_photographs=int((train["gan"] == "").sum()),
+        n_fakes={str(gan): int(count) for gan, count in gans.items()},
+        held_out=tuple(params.held_out),
+        fingerprint=sha256_of(table),
+        params={
+            "seed": params.seed,
+            "margin": params.margin,
+            "cffn": params.cffn.model_dump(mode="json"),
+            "cn": params.cn.model_dump(mode="json"),
+        },
+    )
+
+
+def _attribution(weights: Path, metrics: Path) -> Attribution:
+    figures = json.loads(metrics.read_text(encoding="utf-8"))
+    blocks = {protocol: figures[figures["features"]][protocol] for protocol in PROTOCOLS}
+    return Attribution(
+        gans=load_head(weights).gans,
+        accuracy={protocol: block["accuracy"] for protocol, block in blocks.items()},
+        open_set={protocol: block["open_set"]["mean"] for protocol, block in blocks.items()},
+    )
+
+
+def _summary(blocks: dict[str, Any]) -> dict[str, Any]:
+    def few(block: dict[str, Any]) -> dict[str, Any]:
+        return {name: block[name] for name in FIGURES if name in block}
+
+    named = {name: few(blocks[name]) for name in ("seen", "unseen")}
+    return {**named, "per_gan": {gan: few(block) for gan, block in blocks["per_gan"].items()}}

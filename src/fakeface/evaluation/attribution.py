@@ -1,0 +1,215 @@
+"""Training and judging the attribution head."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from lightning_fabric import Fabric
+from sklearn.metrics import roc_auc_score
+from tqdm import tqdm
+
+from fakeface.data.image_sets import Folders
+from fakeface.detector.attribution_head import UNKNOWN, AttributionHead, attribution_features, fit_head
+from fakeface.detector.batches import DetectorData, load_split, load_training
+from fakeface.models.cffn import FeatureNetwork
+from fakeface.params import PROTOCOLS, Params, ProtocolParams
+
+# -------------------------------------------------------------------------------------------------
+# Features of every split for attribution, computed once, and the heads fitted on them.
+
+# Keep the random draws apart from those of trainings and tests of the detector.
+TRAIN_KEY, VAL_KEY, TEST_KEY = 31, 32, 33
+# Fakes a GAN, at most: more would only cost time.
+TRAIN_IMAGES, VAL_IMAGES, TEST_IMAGES = 1500, 300, 500
+BATCH = 200
+
+
+@dataclass(frozen=True)
+class Features:
+    """Of some fakes.
+
+    Attributes:
+        embedding: float32 (N, feature_dim), what pairs learnt.
+        levels: float32 (N, L), the backbone's own.
+        gans: int64 (N,), indices into the params' GANs.
+    """
+
+    embedding: np.ndarray
+    levels: np.ndarray
+    gans: np.ndarray
+
+    def of(self, kind: str) -> np.ndarray:
+        """``embedding``, ``levels``, or ``joint`` for both."""
+        if kind == "joint":
+            return np.hstack([self.embedding, self.levels])
+        return self.embedding if kind == "embedding" else self.levels
+
+
+@dataclass(frozen=True)
+class AttributionData:
+    """Features of all splits; ``test`` by protocol."""
+
+    train: Features
+    val: Features
+    test: dict[str, Features]
+
+
+def extract(
+    cffn: FeatureNetwork,
+    data: DetectorData,
+    chains: list[ProtocolParams],
+    key: list[int],
+    fabric: Fabric,
+    limit: int,
+) -> Features:
+    """Features of at most ``limit`` fakes a GAN, each through one of the chains."""
+    rows = np.concatenate(
+        [
+            found[np.arange(min(limit, len(found))) * len(found) // max(1, min(limit, len(found)))]
+            for found in (np.flatnonzero(data.groups == index + 1) for index in range(len(data.gans)))
+        ]
+    )
+    parts = []
+    for start in tqdm(range(0, len(rows), BATCH), desc="attribution", disable=None):
+        images = data.laundered(rows[start : start + BATCH], chains, key)
+        parts.append(attribution_features(cffn, images, fabric.device))
+    embedding, levels = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return Features(embedding, levels, data.groups[rows] - 1)
+
+
+def attribution_data(
+    params: Params, cffn: FeatureNetwork, folders: Folders, fabric: Fabric
+) -> AttributionData:
+    """Features of fakes of all GANs, of the training's those that are kept.
+
+    Training and validation draw one of the protocols for each image.
+    """
+    cffn = cffn.to(fabric.device).eval()
+    gans = list(params.gans)
+    chains = [getattr(params.protocols, name) for name in PROTOCOLS]
+    seed = params.seed
+    splits = {split: load_split(folders.real, folders.fake, gans, split) for split in ("val", "test")}
+    splits["train"] = load_training(folders, gans)
+    return AttributionData(
+        extract(cffn, splits["train"], chains, [seed, TRAIN_KEY], fabric, TRAIN_IMAGES),
+        extract(cffn, splits["val"], chains, [seed, VAL_KEY], fabric, VAL_IMAGES),
+        {
+            name: extract(cffn, splits["test"], [chain], [seed, TEST_KEY, number], fabric, TEST_IMAGES)
+            for number, (name, chain) in enumerate(zip(PROTOCOLS, chains, strict=True))
+        },
+    )
+
+
+def head_for(data: AttributionData, kind: str, names: list[str], known: list[str]) -> AttributionHead:
+    """A head that knows only some GANs.
+
+    Args:
+        data: features.
+        kind: see :meth:`Features.of`.
+        names: of all GANs, as the features number them.
+        known: the ones that the head may learn.
+    """
+    place = np.full(len(names), -1)
+    place[[names.index(gan) for gan in known]] = np.arange(len(known))
+
+    def part(features: Features) -> tuple[np.ndarray, np.ndarray]:
+        rows = place[features.gans] >= 0
+        return features.of(kind)[rows], place[features.gans[rows]]
+
+    return fit_head(*part(data.train), *part(data.val), tuple(known))
+
+
+# -------------------------------------------------------------------------------------------------
+# How often the right GAN is named, and whether images of other GANs come back unknown.
+
+KINDS = ("embedding", "levels", "joint")
+SHIPPED = "joint"
+
+
+def known_gans(params: Params) -> list[str]:
+    """All GANs but those that may never train."""
+    return [gan for gan in params.gans if gan not in params.leave_one_out.never_train]
+
+
+def attribution_metrics(
+    params: Params, data: AttributionData
+) -> tuple[AttributionHead, dict[str, Any], pd.DataFrame]:
+    """The head of :data:`SHIPPED`, figures of all kinds of features, and the rows of its confusion matrix.
+
+    Returns:
+        The head; by kind of features and protocol: ``accuracy`` over images of known GANs,
+        ``accuracy_named`` over those that are not called unknown, ``named`` their share, ``recall`` by GAN,
+        and ``open_set``, see :func:`open_set`; a table with ``actual`` and ``predicted``, mild.
+    """
+    names = list(params.gans)
+    known = known_gans(params)
+    figures: dict[str, Any] = {"gans": known, "features": SHIPPED}
+    heads = {kind: head_for(data, kind, names, known) for kind in KINDS}
+    for kind, head in heads.items():
+        figures[kind] = {
+            protocol: closed_set(head, kind, data.test[protocol], names)
+            | {"open_set": open_set(data, kind, protocol, names, known)}
+            for protocol in PROTOCOLS
+        }
+    test = data.test["mild"]
+    table = pd.DataFrame(
+        {
+            "actual": np.array(names)[test.gans],
+            "predicted": heads[SHIPPED].names(test.of(SHIPPED)),
+        }
+    )
+    return heads[SHIPPED], figures, table
+
+
+def closed_set(head: AttributionHead, kind: str, test: Features, names: list[str]) -> dict[str, Any]:
+    """Accuracy and recall over test images of the GANs that the head knows."""
+    rows = np.isin(test.gans, [names.index(gan) for gan in head.gans])
+    features = test.of(kind)[rows]
+    actual = np.array(names)[test.gans[rows]]
+    nearest = np.array(head.gans)[head.nearest(features)]
+    right = nearest == actual
+    named = np.array(head.names(features)) != UNKNOWN
+    return {
+        "n": int(rows.sum()),
+        "accuracy": float(right.mean()),
+        "named": float(named.mean()),
+        "accuracy_named": float(right[named].mean()) if named.any() else None,
+        "recall": {gan: float(right[actual == gan].mean()) for gan in head.gans},
+    }
+
+
+def open_set(
+    data: AttributionData, kind: str, protocol: str, names: list[str], known: list[str]
+) -> dict[str, Any]:
+    """AUROC of the unknown score: images of one GAN that the head does not know against those it knows.
+
+    Each known GAN is left out of the head once; those that never train are unknown to all heads. Note that a
+    CFFN may have learnt from a GAN that the head does not know.
+
+    Returns:
+        ``auroc`` by unknown GAN, ``mean``, ``worst``, and ``called_unknown``, the share at the head's limit.
+    """
+    test = data.test[protocol]
+    auroc: dict[str, float] = {}
+    share: dict[str, float] = {}
+    for unknown in names:
+        rest = [gan for gan in known if gan != unknown]
+        if len(rest) < 2:
+            continue
+        head = head_for(data, kind, names, rest)
+        scores = head.unknown_scores(test.of(kind))
+        is_unknown = test.gans == names.index(unknown)
+        is_known = np.isin(test.gans, [names.index(gan) for gan in rest])
+        rows = is_unknown | is_known
+        auroc[unknown] = float(roc_auc_score(is_unknown[rows], scores[rows]))
+        share[unknown] = float((scores[is_unknown] > head.limit).mean())
+    values = list(auroc.values())
+    return {
+        "auroc": auroc,
+        "mean": float(np.mean(values)) if values else None,
+        "worst": min(values) if values else None,
+        "called_unknown": share,
+    }

@@ -1,0 +1,443 @@
+"""Published detectors that ours is compared with: same images, laundering and rule for the threshold."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from lightning_fabric import Fabric
+from scipy.fft import dctn, fft2
+from scipy.special import expit
+from sklearn.linear_model import LogisticRegression
+from sklearn.svm import SVC
+from tqdm import tqdm
+
+from fakeface.base.errors import FakefaceError
+from fakeface.base.lite0 import LITE0
+from fakeface.detector.batches import DetectorData, refuse_held_out
+from fakeface.metrics.extractors import extract, open_extractor
+from fakeface.params import Params, ProtocolParams
+
+# -------------------------------------------------------------------------------------------------
+# What the baselines share: their two types, the images that they train on, and scoring in batches.
+#
+# A baseline sees the training split and nothing else: none of them picks a checkpoint, so validation is left
+# to the threshold.
+
+# uint8 (N, S, S, 3) to float64 (N,): P(fake) in [0, 1]. Works in batches, so memory does not grow with N.
+Scorer = Callable[[np.ndarray], np.ndarray]
+# A scorer from the training split; the seed and the laundering are in the params.
+Fit = Callable[[Params, DetectorData, Fabric], Scorer]
+# uint8 (B, S, S, 3) to (B, D): the features of a baseline.
+Describe = Callable[[np.ndarray], np.ndarray]
+
+# Keeps the draws of the training views apart from those of the other trainings and of the test.
+VIEWS_KEY = 6
+BATCH = 256
+
+
+class BaselineDataError(FakefaceError, ValueError):
+    """A baseline cannot be trained on these images; the message says what is missing."""
+
+
+def training_chains(params: Params) -> Sequence[ProtocolParams]:
+    """The laundering chains of the training views: those of our own detector's training."""
+    return params.augmentation
+
+
+def balanced_weights(groups: np.ndarray) -> np.ndarray:
+    """Weights with which each class counts one half and, among the fakes, each GAN the same.
+
+    Args:
+        groups: int (N,), 0 for real and 1, 2, ... for the GANs, each with a member.
+
+    Returns:
+        float64 (N,), positive, of sum 1.
+
+    Raises:
+        ValueError: if a group has no member, or there are no fakes.
+    """
+    sizes = _group_sizes(groups)
+    gans = len(sizes) - 1
+    share = np.array([0.5, *[0.5 / gans] * gans])
+    return (share / sizes)[groups]
+
+
+def balanced_subset(groups: np.ndarray, count: int) -> np.ndarray:
+    """At most ``count`` rows, half of them real, the fakes spread evenly over the GANs.
+
+    Members of a group are taken at equal distances. A group that is too small for its share is taken whole
+    and leaves the rest to the others.
+
+    Args:
+        groups: int (N,) as in :func:`balanced_weights`.
+        count: upper limit, at least twice the number of GANs so that each has a member.
+
+    Returns:
+        int64 (min(N, count),), ascending.
+
+    Raises:
+        ValueError: if a group has no member, there are no fakes, or ``count`` is too small.
+    """
+    sizes = _group_sizes(groups)
+    least = 2 * (len(sizes) - 1)
+    if count < least:
+        raise ValueError(f"count must be at least {least} for {len(sizes) - 1} GANs, got {count}")
+    real, fake = _even_shares(np.array([sizes[0], sizes[1:].sum()]), count)
+    shares = [real, *_even_shares(sizes[1:], fake)]
+    rows = []
+    for group, share in enumerate(shares):
+        members = np.flatnonzero(groups == group)
+        rows.append(members[np.arange(share) * len(members) // share])
+    return np.sort(np.concatenate(rows))
+
+
+def _group_sizes(groups: np.ndarray) -> np.ndarray:
+    """Members of each group, int64 (gans + 1,), none of them 0."""
+    sizes = np.bincount(groups, minlength=2)
+    if not sizes.all():
+        raise ValueError(f"groups need real and fake images, got {sizes.tolist()} members")
+    return sizes
+
+
+def _even_shares(sizes: np.ndarray, total: int) -> np.ndarray:
+    """``total`` divided evenly among parts, none of which gets more than its size; int64 like ``sizes``."""
+    shares = np.zeros_like(sizes)
+    # Smallest first: what a small part cannot take is then divided among all that can.
+    for position, part in enumerate(np.argsort(sizes, kind="stable")):
+        shares[part] = min(sizes[part], total // (len(sizes) - position))
+        total -= int(shares[part])
+    return shares
+
+
+@dataclass(frozen=True)
+class TrainingViews:
+    """Laundered views of training images, in a fixed order.
+
+    Attributes:
+        data: the training split.
+        chains: laundering chains; each view draws one of them.
+        seed: of the draws.
+        views: how many views an image has; a view's draws depend on its image and number alone.
+        chosen: int64 (M,), ascending; ``views * i + v`` stands for view ``v`` of image ``i``.
+    """
+
+    data: DetectorData
+    chains: Sequence[ProtocolParams]
+    seed: int
+    views: int
+    chosen: np.ndarray
+
+    @property
+    def labels(self) -> np.ndarray:
+        """int64 (M,): fake = 1."""
+        return self.data.labels[self.chosen // self.views]
+
+    @property
+    def weights(self) -> np.ndarray:
+        """float64 (M,), see :func:`balanced_weights`."""
+        return balanced_weights(self.data.groups[self.chosen // self.views])
+
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        """(S, S, 3)"""
+        return self.data.sets[0].images.shape[1:]
+
+    def batches(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Positions in ``chosen``, int64 (B,), and their images, uint8 (B, S, S, 3); each position once."""
+        for view in range(self.views):
+            positions = np.flatnonzero(self.chosen % self.views == view)
+            for start in range(0, len(positions), BATCH):
+                batch = positions[start : start + BATCH]
+                rows = self.chosen[batch] // self.views
+                yield batch, self.data.laundered(rows, self.chains, [self.seed, VIEWS_KEY, view])
+
+    def features(self, describe: Describe, name: str) -> np.ndarray:
+        """Features of all views, float32 (M, D); ``name`` labels the progress bar."""
+        width = describe(self.data.images([0])).shape[1]
+        features = np.empty((len(self.chosen), width), dtype=np.float32)
+        with tqdm(total=len(features), unit="img", desc=name, disable=None) as bar:
+            for positions, images in self.batches():
+                features[positions] = describe(images)
+                bar.update(len(positions))
+        return features
+
+
+def training_views(params: Params, data: DetectorData, views: int, limit: int) -> TrainingViews:
+    """At most ``limit`` views of the training images, ``views`` an image where they fit.
+
+    Beyond the limit a balanced subset is taken (:func:`balanced_subset`): first fewer views of each image,
+    then fewer images.
+
+    Raises:
+        LeakError: if the data holds images of a GAN that params holds out.
+        BaselineDataError: if there are no photographs, no fakes, or a GAN has none.
+    """
+    refuse_held_out(data, params)
+    sizes = np.bincount(data.groups, minlength=1 + len(data.gans))
+    empty = [name for name, size in zip(("photographs", *data.gans), sizes, strict=True) if not size]
+    if empty or not data.gans:
+        raise BaselineDataError(
+            f"training needs photographs and fakes of each GAN, got none of {', '.join(empty or ['any GAN'])}"
+        )
+    # All views of an image stand side by side, so that equal distances thin out views before images.
+    chosen = balanced_subset(np.repeat(data.groups, views), limit)
+    return TrainingViews(data, training_chains(params), params.seed, views, chosen)
+
+
+def in_batches(image_shape: tuple[int, ...], probability: Scorer) -> Scorer:
+    """A scorer for any number of images from one for few.
+
+    Args:
+        image_shape: (S, S, 3) of the training images; others are refused with a ValueError.
+        probability: uint8 (B, S, S, 3) to float64 (B,), for 1 <= B <= :data:`BATCH`.
+    """
+
+    def score(images: np.ndarray) -> np.ndarray:
+        if images.dtype != np.uint8 or images.shape[1:] != image_shape:
+            expected = ", ".join(map(str, image_shape))
+            raise ValueError(f"images must be uint8 (N, {expected}), got {images.dtype} {images.shape}")
+        parts = [probability(images[start : start + BATCH]) for start in range(0, len(images), BATCH)]
+        return np.concatenate([np.empty(0), *parts])
+
+    return score
+
+
+# -------------------------------------------------------------------------------------------------
+# Features brought to mean 0 and standard deviation 1, in place and in little memory.
+#
+# The matrix can be a gigabyte; scikit-learn's StandardScaler with sample weights makes copies of all of it.
+
+_ROWS = 1024
+# Less spread than this, relative to the mean, is rounding of a constant.
+_CONSTANT = 1e-6
+
+
+@dataclass(frozen=True)
+class Standardiser:
+    """Weighted mean and standard deviation of each feature.
+
+    Attributes:
+        mean: float32 (D,).
+        scale: float32 (D,), positive; 1 for a feature that is constant in training.
+    """
+
+    mean: np.ndarray
+    scale: np.ndarray
+
+    @classmethod
+    def fit(cls, features: np.ndarray, weights: np.ndarray) -> Standardiser:
+        """Moments of float32 (N, D) ``features`` with ``weights``, float64 (N,) of sum 1."""
+        mean = np.zeros(features.shape[1])
+        for start in range(0, len(features), _ROWS):
+            rows = slice(start, start + _ROWS)
+            mean += weights[rows] @ features[rows].astype(np.float64)
+        variance = np.zeros_like(mean)
+        for start in range(0, len(features), _ROWS):
+            rows = slice(start, start + _ROWS)
+            variance += weights[rows] @ (features[rows] - mean) ** 2
+        scale = np.sqrt(variance)
+        scale[scale <= _CONSTANT * np.maximum(1, np.abs(mean))] = 1
+        return cls(mean.astype(np.float32), scale.astype(np.float32))
+
+    def apply(self, features: np.ndarray) -> np.ndarray:
+        """Standardise float32 (N, D) in place and return it."""
+        features -= self.mean
+        features /= self.scale
+        return features
+
+
+# -------------------------------------------------------------------------------------------------
+# Logistic regression on standardised features, L2-regularised.
+
+
+@dataclass(frozen=True)
+class LogisticModel:
+    """P(fake) = sigmoid(w . z + b) of standardised features z.
+
+    Attributes:
+        standardiser: of the training features.
+        coefficients: float64 (D,), w.
+        intercept: b.
+    """
+
+    standardiser: Standardiser
+    coefficients: np.ndarray
+    intercept: float
+
+    def probability(self, features: np.ndarray) -> np.ndarray:
+        """float32 (B, D), overwritten, to float64 (B,) in [0, 1]."""
+        return expit(self.standardiser.apply(features) @ self.coefficients + self.intercept)
+
+
+def fit_logistic(
+    features: np.ndarray, labels: np.ndarray, weights: np.ndarray, inverse_strength: float
+) -> LogisticModel:
+    """Minimise ``sum_i weights_i log-loss_i + |w|^2 / (2 C N)`` over w and b.
+
+    With weights of mean 1 instead of sum 1 that is scikit-learn's objective, C its ``C``. Its L-BFGS keeps a
+    float32 matrix as it is, so fitting takes no memory beyond the features.
+
+    Args:
+        features: float32 (N, D); overwritten with its standardised values.
+        labels: int (N,), both 0 and 1 occur.
+        weights: float64 (N,) of sum 1.
+        inverse_strength: C; smaller is smoother.
+    """
+    standardiser = Standardiser.fit(features, weights)
+    model = LogisticRegression(C=inverse_strength, max_iter=1000)
+    model.fit(standardiser.apply(features), labels, sample_weight=weights * len(weights))
+    return LogisticModel(standardiser, model.coef_[0].astype(np.float64), float(model.intercept_[0]))
+
+
+# -------------------------------------------------------------------------------------------------
+# Baseline: logistic regression on the log magnitudes of an image's 2-D cosine transform.
+#
+# Frank, Eisenhofer, Schoenherr, Fischer, Kolossa and Holz, "Leveraging Frequency Analysis for Deep Fake Image
+# Recognition", ICML 2020: upsampling leaves traces in the spectrum that a linear model finds.
+
+# Keeps the logarithm finite, and is below what rounding pixels to integers leaves in a coefficient.
+DCT_FLOOR = 1e-3
+# Strong, as there are about as many features as views.
+DCT_INVERSE_STRENGTH = 1e-3
+# The features lie in memory: at 64 pixels this is room for 21,845 views of 48 KiB. 30,000 measured no better.
+MAX_FEATURE_BYTES = 2**30
+
+
+def log_dct(images: np.ndarray) -> np.ndarray:
+    """Log magnitudes of the orthonormal DCT-II of each channel over the whole image.
+
+    Args:
+        images: uint8 (B, S, S, 3), transformed as 0..255.
+
+    Returns:
+        float32 (B, 3 S^2), ``log(|DCT| + 0.001)``, row frequency first, then column frequency, then channel.
+    """
+    # Double precision: in single precision the rounding of the largest coefficient would show in the others.
+    coefficients = dctn(images.astype(np.float64), axes=(1, 2), norm="ortho")
+    return np.log(np.abs(coefficients) + DCT_FLOOR).astype(np.float32).reshape(len(images), -1)
+
+
+def fit_dct(params: Params, data: DetectorData, _: Fabric) -> Scorer:
+    """Train on the laundered views of the training split.
+
+    Raises:
+        LeakError, BaselineDataError: see :func:`fakeface.evaluation.baselines.training_views`.
+    """
+    image_bytes = 4 * math.prod(data.sets[0].images.shape[1:])
+    views = training_views(params, data, params.cn.views, MAX_FEATURE_BYTES // image_bytes)
+    features = views.features(log_dct, "DCT")
+    model = fit_logistic(features, views.labels, views.weights, DCT_INVERSE_STRENGTH)
+    return in_batches(views.image_shape, lambda images: model.probability(log_dct(images)))
+
+
+# -------------------------------------------------------------------------------------------------
+# Baseline: support vector machine on the azimuthally averaged log power spectrum.
+#
+# Durall, Keuper and Keuper, "Watch Your Up-Convolution: CNN Based Generative Deep Neural Networks Are Failing
+# to Reproduce Spectral Distributions", CVPR 2020: an image is reduced to the power at each distance from the
+# spectrum's centre.
+
+# ITU-R BT.601, the luma of JPEG.
+LUMINANCE = np.array([0.299, 0.587, 0.114])
+# Keeps the logarithm finite, and is below the power that rounding pixels to integers adds, about 0.04.
+SPECTRUM_FLOOR = 1e-3
+# Fitting is quadratic in the number of views: on one core 30,000 take 68 s and 12,000 take 14 s, for an AUROC
+# that is lower by 0.01.
+MAX_VIEWS = 20_000
+
+
+@lru_cache(maxsize=4)
+def _rings(side: int) -> np.ndarray:
+    """float64 (side^2, R): column r is 1 / n at the n frequencies whose radius rounds to r, 0 elsewhere."""
+    frequency = np.fft.fftfreq(side, 1 / side)
+    radius = np.rint(np.hypot(frequency[:, None], frequency)).astype(np.int64).ravel()
+    rings = np.eye(radius.max() + 1)[radius]
+    return rings / rings.sum(axis=0)
+
+
+def radial_spectrum(images: np.ndarray) -> np.ndarray:
+    """Mean log power at each radius, the corners of the spectrum included.
+
+    Args:
+        images: uint8 (B, S, S, 3).
+
+    Returns:
+        float32 (B, R) with R = round(S / sqrt 2) + 1 for even S: the mean of ``log(|F|^2 + 0.001)`` over the
+        frequencies, in cycles an image, whose radius rounds to 0, 1, ...; F is the orthonormal 2-D Fourier
+        transform of the luminance in 0..255.
+    """
+    power = np.abs(fft2(images @ LUMINANCE, norm="ortho")) ** 2
+    return (np.log(power + SPECTRUM_FLOOR).reshape(len(images), -1) @ _rings(images.shape[1])).astype(
+        np.float32
+    )
+
+
+def fit_spectrum(params: Params, data: DetectorData, _: Fabric) -> Scorer:
+    """Train an SVM with Gaussian kernel on the laundered views of the training split.
+
+    An SVM knows no probability. Its scores here are the sigmoid of the decision value, standardised by the
+    training views': a monotone map into [0, 1] that leaves every ranking as it is. They are not calibrated.
+
+    Raises:
+        LeakError, BaselineDataError: see :func:`fakeface.evaluation.baselines.training_views`.
+    """
+    views = training_views(params, data, params.cn.views, MAX_VIEWS)
+    features = views.features(radial_spectrum, "spectrum")
+    weights = views.weights
+    standardiser = Standardiser.fit(features, weights)
+    # scikit-learn's defaults: C = 1 for each view of average weight, a kernel width of sqrt(D / 2).
+    machine = SVC().fit(standardiser.apply(features), views.labels, sample_weight=weights * len(weights))
+    decisions = machine.decision_function(features)
+    centre = float(weights @ decisions)
+    # Where the features tell nothing apart, all decision values may be equal.
+    spread = float(np.sqrt(weights @ (decisions - centre) ** 2)) or 1.0
+
+    def probability(images: np.ndarray) -> np.ndarray:
+        decision = machine.decision_function(standardiser.apply(radial_spectrum(images)))
+        return expit((decision - centre) / spread)
+
+    return in_batches(views.image_shape, probability)
+
+
+# -------------------------------------------------------------------------------------------------
+# Baseline: logistic regression on the features of a network that has seen no GAN.
+#
+# The linear probe of Ojha, Li and Lee, "Towards Universal Fake Image Detectors that Generalize Across
+# Generative Models", CVPR 2023, with EfficientNet-Lite0 trained on ImageNet in the place of CLIP.
+
+# From 0.001 to 1 the AUROC on validation images stayed within 0.003.
+PROBE_INVERSE_STRENGTH = 1e-2
+# The network takes a minute for 4,000 to 6,000 images on two CPU cores, and this is done in every fold.
+MAX_IMAGES = 1500
+# Images a forward pass; on a CPU the extractor divides them further.
+FORWARD_BATCH = 64
+
+
+def fit_lite0_probe(params: Params, data: DetectorData, fabric: Fabric, limit: int = MAX_IMAGES) -> Scorer:
+    """Train on one laundered view of each training image, of at most ``limit`` images.
+
+    Beyond the limit a balanced subset is taken, see :func:`fakeface.evaluation.baselines.balanced_subset`.
+
+    Raises:
+        LeakError, BaselineDataError: see :func:`fakeface.evaluation.baselines.training_views`.
+    """
+    extractor = open_extractor(LITE0, None, fabric.device)
+    layer = extractor.layers["fid"]
+
+    def pooled(images: np.ndarray) -> np.ndarray:
+        return extract(extractor, images, FORWARD_BATCH)[layer].numpy()
+
+    views = training_views(params, data, 1, limit)
+    features = views.features(pooled, "EfficientNet-Lite0")
+    model = fit_logistic(features, views.labels, views.weights, PROBE_INVERSE_STRENGTH)
+    return in_batches(views.image_shape, lambda images: model.probability(pooled(images)))
+
+
+# -------------------------------------------------------------------------------------------------
+# The baselines by the names that tables and commands use.
+
+BASELINES: dict[str, Fit] = {"dct": fit_dct, "spectrum": fit_spectrum, "lite0": fit_lite0_probe}

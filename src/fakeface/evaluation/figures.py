@@ -1,0 +1,50 @@
+"""Figures without pyplot's global state, whose files depend on the picture alone."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from os import PathLike
+from typing import Any
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from fakeface.base.files import write_bytes
+
+REAL_COLOUR = "#999999"
+# Okabe and Ito's palette, told apart with any colour vision, without its yellow, too faint on white.
+GAN_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000")
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure of so many inches."""
+    figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def write_png(path: str | PathLike[str], figure: Figure) -> None:
+    """Write atomically; equal pictures are equal bytes, so no software version goes into the file."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", metadata={"Software": None})
+    write_bytes(path, buffer.getvalue())
+
+
+def bare(panel: Any) -> None:
+    """No ticks and no frame: a panel that holds a picture."""
+    panel.set_xticks([])
+    panel.set_yticks([])
+    panel.spines[:].set_visible(False)
+
+
+def colours(gans: Sequence[str]) -> dict[str, str]:
+    """A colour a GAN, the same in every plot, and grey for ``real``."""
+    return {"real": REAL_COLOUR} | {gan: GAN_COLOURS[i % len(GAN_COLOURS)] for i, gan in enumerate(gans)}
+
+
+def described(source: str, held_out: Sequence[str]) -> str:
+    """``photograph``, ``dcgan (seen)`` or ``sngan (unseen)``."""
+    if source == "real":
+        return "photograph"
+    return f"{source} ({'unseen' if source in held_out else 'seen'})"

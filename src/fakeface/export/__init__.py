@@ -1,1 +1,0 @@
-"""The detector as one ONNX file, for programs without PyTorch."""

@@ -1,1 +1,0 @@
-"""Faces in a picture from life: found, and laid over CelebA's template like the photographs of training."""

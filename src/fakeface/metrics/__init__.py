@@ -1,0 +1,1 @@
+"""Figures: scores with intervals, and the quality of image sets."""

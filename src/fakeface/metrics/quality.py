@@ -1,0 +1,202 @@
+"""Quality of image sets: FID, KID, Inception Score, precision and recall by torch-fidelity."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch_fidelity
+from torch_fidelity.metric_fid import (
+    KEY_METRIC_FID,
+    fid_featuresdict_to_statistics,
+    fid_statistics_to_metric,
+)
+from torch_fidelity.metric_isc import KEY_METRIC_ISC_MEAN, KEY_METRIC_ISC_STD, isc_featuresdict_to_metric
+from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, KEY_METRIC_KID_STD, kid_featuresdict_to_metric
+from torch_fidelity.metric_prc import (
+    KEY_METRIC_PRECISION,
+    KEY_METRIC_RECALL,
+    prc_featuresdict_to_metric,
+)
+
+from fakeface.base.errors import MissingFileError
+from fakeface.base.files import write_json
+from fakeface.base.runtime import device_name, provenance
+from fakeface.data.image_sets import ImageSet
+from fakeface.metrics.extractors import (
+    INCEPTION,
+    Extractor,
+    Features,
+    evenly_spaced,
+    extract,
+    extract_once,
+    open_extractor,
+)
+from fakeface.params import Params
+
+# -------------------------------------------------------------------------------------------------
+# Frechet distance, score, KID, precision and recall of fakes against photographs, by torch-fidelity.
+
+IS_SPLITS = 10
+
+logger = logging.getLogger(__name__)
+
+
+def metric_names(extractor: str) -> tuple[str, str]:
+    """Keys of the Frechet distance and of the score; the plain names are Inception's alone."""
+    if extractor == INCEPTION:
+        return "fid", "inception_score"
+    suffix = extractor.replace("-", "_")
+    return f"fd_{suffix}", f"is_{suffix}"
+
+
+def compare(
+    extractor: Extractor,
+    fake: Features,
+    real: Features,
+    *,
+    kid_subset_size: int = 500,
+    kid_subsets: int = 100,
+    neighbourhood: int = 3,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """All measures of one fake set.
+
+    Args:
+        extractor: the one that made both sets of features.
+        fake, real: features by layer name, (N, D).
+        kid_subset_size: images drawn from each set for one estimate; reduced to the smaller set's size.
+        kid_subsets: how many estimates are averaged.
+        neighbourhood: k of precision and recall (Kynkaanniemi et al., NeurIPS 2019).
+        seed: of KID's subsets and of the order in which the score's ten parts are formed.
+
+    Returns:
+        The quality block of a metrics file: extractor, counts, distances, score, precision, recall.
+
+    Raises:
+        ValueError: if either set has no more than ``neighbourhood`` images.
+    """
+    layers = extractor.layers
+    # In single precision KID's sums of half a million kernel values keep only three digits.
+    fake = {name: tensor.double() for name, tensor in fake.items()}
+    real = {name: tensor.double() for name, tensor in real.items()}
+    n_fake, n_real = len(fake[layers["fid"]]), len(real[layers["fid"]])
+    if min(n_fake, n_real) <= neighbourhood:
+        raise ValueError(
+            f"quality.neighbourhood must be below the number of images, got {neighbourhood} with "
+            f"{n_fake} fakes and {n_real} photographs"
+        )
+    subset = min(kid_subset_size, n_fake, n_real)
+    if subset < kid_subset_size:
+        logger.warning(
+            "quality.kid_subset_size reduced from %d to %d: there are %d fakes and %d photographs",
+            kid_subset_size, subset, n_fake, n_real,
+        )  # fmt: skip
+    statistics = [fid_featuresdict_to_statistics(features, layers["fid"]) for features in (fake, real)]
+    distance = fid_statistics_to_metric(*statistics, verbose=False)
+    score = isc_featuresdict_to_metric(
+        fake, layers["isc"], isc_splits=min(IS_SPLITS, n_fake), rng_seed=seed, verbose=False
+    )
+    kid = kid_featuresdict_to_metric(
+        fake,
+        real,
+        layers["kid"],
+        kid_subset_size=subset,
+        kid_subsets=kid_subsets,
+        rng_seed=seed,
+        verbose=False,
+    )
+    overlap = prc_featuresdict_to_metric(
+        fake, real, layers["prc"], prc_neighborhood=neighbourhood, verbose=False
+    )
+    distance_name, score_name = metric_names(extractor.name)
+    return {
+        "extractor": extractor.name,
+        "extractor_weights_sha256": extractor.weights_sha256,
+        "torch_fidelity_version": torch_fidelity.__version__,
+        "n_fake": n_fake,
+        "n_real": n_real,
+        distance_name: distance[KEY_METRIC_FID],
+        score_name: score[KEY_METRIC_ISC_MEAN],
+        f"{score_name}_std": score[KEY_METRIC_ISC_STD],
+        "kid": kid[KEY_METRIC_KID_MEAN],
+        "kid_std": kid[KEY_METRIC_KID_STD],
+        "kid_subset_size": subset,
+        "kid_subsets": kid_subsets,
+        "precision": overlap[KEY_METRIC_PRECISION],
+        "recall": overlap[KEY_METRIC_RECALL],
+    }
+
+
+# -------------------------------------------------------------------------------------------------
+# The quality stage: one GAN's fakes against the training photographs.
+
+
+def measure(
+    gan: str,
+    params: Params,
+    real: Path,
+    fake: Path,
+    device: torch.device,
+    cache_dir: Path | None = None,
+) -> dict[str, Any]:
+    """Content of ``metrics/quality/<gan>.json``.
+
+    Args:
+        gan: name in params.yaml.
+        real: folder of the photographs' training set.
+        fake: folder of the GAN's test set, the images that the detector is judged by.
+        device: where the extractor runs.
+        cache_dir: where features of the photographs are remembered, see :mod:`fakeface.metrics.extractors`.
+
+    Returns:
+        Provenance keys and the block of :func:`fakeface.metrics.quality.compare`. At most
+        ``quality.n_images`` of each set, evenly spaced, are compared; ``n_real`` and ``n_fake`` say how many.
+    """
+    settings = params.quality
+    extractor = open_extractor(settings.extractor, settings.weights, device)
+    photographs = evenly_spaced(ImageSet.read(real).images, settings.n_images)
+    fakes = evenly_spaced(ImageSet.read(fake).images, settings.n_images)
+    block = compare(
+        extractor,
+        extract(extractor, fakes, settings.batch_size),
+        extract_once(extractor, photographs, settings.batch_size, cache_dir),
+        kid_subset_size=settings.kid_subset_size,
+        kid_subsets=settings.kid_subsets,
+        neighbourhood=settings.neighbourhood,
+        seed=params.seed,
+    )
+    return {"gan": gan} | provenance(params, device_name(device)) | block
+
+
+# -------------------------------------------------------------------------------------------------
+# The quality of all fake sets as rows for a bar chart of DVC's.
+
+
+def write_chart(path: str | Path, metrics: Path, gans: Sequence[str]) -> list[dict[str, Any]]:
+    """Write ``[{gan, kid}, ...]``, the best first.
+
+    Args:
+        path: of the JSON file.
+        metrics: folder with ``<gan>.json`` of the quality stages.
+        gans: names in params.yaml; files of other GANs are left aside.
+
+    Returns:
+        The rows.
+
+    Raises:
+        MissingFileError: if a GAN was not measured.
+    """
+    rows = []
+    for gan in gans:
+        file = metrics / f"{gan}.json"
+        if not file.is_file():
+            raise MissingFileError(f"{file}: no such file, run the stage quality@{gan} first")
+        rows.append({"gan": gan, "kid": json.loads(file.read_text(encoding="utf-8"))["kid"]})
+    rows.sort(key=lambda row: row["kid"])
+    write_json(path, rows)
+    return rows

@@ -1,0 +1,337 @@
+"""What every variant of the common fake feature network has: level maps, an embedding, a joint map."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from fakeface.base.lite0 import build_network, default_weights, fuse
+
+LEVEL_CHANNELS = 128
+
+
+class FeatureNetwork(nn.Module):
+    """Images to embeddings whose distances say whether two pictures are of one kind.
+
+    Args:
+        feature_levels: which of the four levels (1-4, ascending) feed the embedding, 128 numbers each.
+        unit_norm: divide each embedding by its length, so that distances lie in [0, 2].
+    """
+
+    variant: str
+
+    def __init__(self, feature_levels: Sequence[int] = (2, 3, 4), unit_norm: bool = False) -> None:
+        super().__init__()
+        self.feature_levels = tuple(feature_levels)
+        self.unit_norm = unit_norm
+        self.feature_dim = LEVEL_CHANNELS * len(self.feature_levels)
+
+    def _initialise(self, heads: nn.ModuleDict) -> None:
+        for module in self.modules():
+            # Frozen weights were learnt elsewhere.
+            if isinstance(module, nn.Conv2d) and module.weight.requires_grad:
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+        # Embeddings that begin many margins apart leave the hinge idle: nothing pushes reals from fakes,
+        # every pair contracts to distance margin / 2, and training stays there, at a loss of margin^2 / 8.
+        # So each joined number begins with a variance of about 1 / feature_dim.
+        with torch.no_grad():
+            for module in heads.modules():
+                if isinstance(module, nn.Conv2d):
+                    module.weight.div_(math.sqrt(self.feature_dim))
+
+    def blocks_and_maps(self, x: torch.Tensor) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+        """(B, 3, S, S) in [-1, 1] to what each feature level's block puts out, and the level maps made of it.
+
+        Returns:
+            One (B, C, s, s) a feature level before its head, finest first, where Grad-CAM looks; and
+            :meth:`level_maps` of the same pass.
+        """
+        raise NotImplementedError
+
+    def level_maps(self, x: torch.Tensor) -> list[torch.Tensor]:
+        """(B, 3, S, S) in [-1, 1] to one (B, 128, s, s) map a feature level, finest first."""
+        return self.blocks_and_maps(x)[1]
+
+    def embed_maps(self, maps: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Level maps to embeddings (B, feature_dim): pooled over the picture and joined."""
+        embedding = torch.cat([level.mean(dim=(2, 3)) for level in maps], dim=1)
+        return F.normalize(embedding, dim=1) if self.unit_norm else embedding
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, 3, S, S) in [-1, 1] to embeddings (B, feature_dim)."""
+        return self.embed_maps(self.level_maps(x))
+
+    @staticmethod
+    def joint_map(maps: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Level maps averaged to the coarsest level's side and joined: (B, feature_dim, s, s).
+
+        This is what the classification network reads: the same 128 numbers a level as the
+        embedding, but with their position.
+        """
+        side = (maps[-1].shape[-2], maps[-1].shape[-1])
+        return torch.cat([F.adaptive_avg_pool2d(level, side) for level in maps], dim=1)
+
+
+# -------------------------------------------------------------------------------------------------
+# The common fake feature network (CFFN) of Hsu, Zhuang and Lee 2020, Table 1.
+#
+# A 7x7 stem of stride 4, four dense blocks (Huang et al., "Densely Connected Convolutional Networks",
+# CVPR 2017) of 2, 3, 4 and 2 layers with growth 24, transitions that halve channels and side after the
+# first three, and cross-layer features: a 3x3 convolution to 128 channels on each chosen block, pooled
+# over the picture and joined to one vector.
+#
+#     side 64: stem 16x16x48, block1 96, 8x8x48, block2 120, 4x4x60, block3 156, 2x2x78, block4 126
+
+BLOCK_LAYERS = (2, 3, 4, 2)
+GROWTH = 24
+STEM_CHANNELS = 48
+
+
+def _norm_relu_conv(c_in: int, c_out: int, kernel: int) -> nn.Sequential:
+    """Pre-activation convolution, the order of the DenseNet paper; the side is kept."""
+    return nn.Sequential(
+        nn.BatchNorm2d(c_in),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(c_in, c_out, kernel, padding=kernel // 2, bias=False),
+    )
+
+
+class DenseBlock(nn.Module):
+    """Each layer sees all maps before it: (B, C, H, W) to (B, C + layers * GROWTH, H, W)."""
+
+    def __init__(self, channels: int, layers: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(_norm_relu_conv(channels + i * GROWTH, GROWTH, 3) for i in range(layers))
+        self.out_channels = channels + layers * GROWTH
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for layer in self.layers:
+            x = torch.cat([x, layer(x)], dim=1)
+        return x
+
+
+class CFFN(FeatureNetwork):
+    """The paper's network; its levels are the four dense blocks."""
+
+    variant = "paper"
+
+    def __init__(self, feature_levels: Sequence[int] = (2, 3, 4), unit_norm: bool = False) -> None:
+        super().__init__(feature_levels, unit_norm)
+        self.stem = nn.Conv2d(3, STEM_CHANNELS, 7, stride=4, padding=3, bias=False)
+        blocks, transitions, heads = [], [], {}
+        channels = STEM_CHANNELS
+        for level, layers in enumerate(BLOCK_LAYERS, start=1):
+            block = DenseBlock(channels, layers)
+            blocks.append(block)
+            if level in self.feature_levels:
+                heads[str(level)] = _norm_relu_conv(block.out_channels, LEVEL_CHANNELS, 3)
+            if level < len(BLOCK_LAYERS):
+                channels = block.out_channels // 2
+                transition = _norm_relu_conv(block.out_channels, channels, 1)
+                transition.append(nn.AvgPool2d(2))
+                transitions.append(transition)
+        self.blocks = nn.ModuleList(blocks)
+        self.transitions = nn.ModuleList(transitions)
+        self.heads = nn.ModuleDict(heads)
+        self._initialise(self.heads)
+
+    def blocks_and_maps(self, x: torch.Tensor) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+        """(B, 3, S, S) in [-1, 1] to a dense block's output and a (B, 128, s, s) map a feature level."""
+        outputs, maps = [], []
+        x = self.stem(x)
+        for level, block in enumerate(self.blocks, start=1):
+            x = block(x)
+            if level in self.feature_levels:
+                outputs.append(x)
+                maps.append(self.heads[str(level)](x))
+            if level <= len(self.transitions):
+                x = self.transitions[level - 1](x)
+        return outputs, maps
+
+
+# -------------------------------------------------------------------------------------------------
+# A CFFN that keeps what the paper's stem of stride 4 throws away.
+#
+# Two changes, the rest is the paper's: features of several levels, 128 numbers each, joined and learnt by
+# pairs. The input is the high-pass residual of the picture, pixel minus the mean of its 3x3 neighbourhood,
+# which hides what is photographed and keeps how the pixels were made; and the first convolution has stride 1.
+#
+#     side 64: level1 64x64x24, level2 32x32x48, level3 16x16x72, level4 8x8x96
+#
+# Level 2 sees patches of 11 pixels across, level 3 of 23, level 4 of 47; all are averaged over the picture.
+
+RESIDUAL_CHANNELS = (24, 48, 72, 96)
+# Neighbouring pixels differ by about a tenth of the range; this brings residuals near unit scale.
+RESIDUAL_GAIN = 4.0
+
+
+def high_pass(x: torch.Tensor) -> torch.Tensor:
+    """Pixel minus the mean of its 3x3 neighbourhood, borders mirrored, times a gain: (B, C, H, W)."""
+    return RESIDUAL_GAIN * (x - F.avg_pool2d(F.pad(x, (1, 1, 1, 1), mode="reflect"), 3, stride=1))
+
+
+def _conv_norm_relu(c_in: int, c_out: int, stride: int = 1) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(c_in, c_out, 3, stride=stride, padding=1, bias=False),
+        nn.BatchNorm2d(c_out),
+        nn.ReLU(inplace=True),
+    )
+
+
+class ResidualCFFN(FeatureNetwork):
+    """Stride 1, high-pass input, plain convolutions."""
+
+    variant = "residual"
+
+    def __init__(self, feature_levels: Sequence[int] = (2, 3, 4), unit_norm: bool = False) -> None:
+        super().__init__(feature_levels, unit_norm)
+        levels = [_conv_norm_relu(3, RESIDUAL_CHANNELS[0])]
+        for c_in, c_out in pairwise(RESIDUAL_CHANNELS):
+            levels.append(nn.Sequential(_conv_norm_relu(c_in, c_in, stride=2), _conv_norm_relu(c_in, c_out)))
+        self.levels = nn.ModuleList(levels)
+        self.heads = nn.ModuleDict(
+            {
+                str(level): nn.Conv2d(RESIDUAL_CHANNELS[level - 1], LEVEL_CHANNELS, 1, bias=False)
+                for level in self.feature_levels
+            }
+        )
+        self._initialise(self.heads)
+
+    def blocks_and_maps(self, x: torch.Tensor) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+        """(B, 3, S, S) in [-1, 1] to an output and a (B, 128, S/32, S/32) map a feature level."""
+        side = x.shape[-1] // 32
+        x = high_pass(x)
+        outputs, maps = [], []
+        for level, layers in enumerate(self.levels, start=1):
+            x = layers(x)
+            if level in self.feature_levels:
+                outputs.append(x)
+                # Averaging first is the same arithmetic for a 1x1 convolution, and cheaper.
+                maps.append(self.heads[str(level)](F.adaptive_avg_pool2d(x, side)))
+        return outputs, maps
+
+
+# -------------------------------------------------------------------------------------------------
+# A CFFN on the frozen first layers of a network that was trained on ImageNet.
+#
+# A network that never saw a GAN cannot have learnt the traces of those that train the detector (Ojha, Li and
+# Lee, "Towards Universal Fake Image Detectors that Generalize Across Generative Models", CVPR 2023). They put
+# a classifier on its last layer; here small heads on several of its earlier layers are learnt by pairs, so
+# the rest is the paper's: features of several levels, 128 numbers each, joined to one embedding.
+#
+# The network is EfficientNet-Lite0 (:mod:`fakeface.base.lite0`). It was trained on images of 224 pixels, and
+# its first convolution halves the side, so images are enlarged twofold before it.
+#
+#     side 64: enlarged 128, level1 32x32x24, level2 16x16x40, level3 8x8x80, level4 8x8x112
+
+ENLARGED = 2
+# The network's blocks of each level, and the channels that the last of them puts out.
+BLOCKS = ((0, 3), (3, 5), (5, 8), (8, 11))
+PRETRAINED_CHANNELS = (24, 40, 80, 112)
+HIDDEN = 128
+# The activations of more pixels leave a CPU's cache: 500 images of side 64 at once take twice as long.
+CPU_PIXELS = 16 * 64 * 64
+
+
+def to_imagenet(x: torch.Tensor) -> torch.Tensor:
+    """[-1, 1] to the range that the network was trained with: of a value v in 0..255, (v - 127) / 128."""
+    return (127.5 * x + 0.5) / 128
+
+
+def frozen_levels(count: int) -> nn.ModuleList:
+    """The first ``count`` levels with ImageNet weights, batch norms folded into convolutions, frozen."""
+    network: Any = fuse(build_network(default_weights()))
+    stem = [network._conv_stem, network._swish]
+    levels = [
+        nn.Sequential(*(stem if start == 0 else []), *network._blocks[start:stop])
+        for start, stop in BLOCKS[:count]
+    ]
+    return nn.ModuleList(levels).requires_grad_(False)
+
+
+class LevelHead(nn.Module):
+    """A level's activations to 128 numbers a place: standardised, one hidden layer, averaged, one linear one.
+
+    Args:
+        channels: of the level.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.standardise = nn.BatchNorm2d(channels, affine=False)
+        self.hidden = nn.Conv2d(channels, HIDDEN, 1, bias=False)
+        self.norm = nn.BatchNorm2d(HIDDEN)
+        self.out = nn.Conv2d(HIDDEN, LEVEL_CHANNELS, 1, bias=False)
+
+    def forward(self, x: torch.Tensor, side: int) -> torch.Tensor:
+        """(B, channels, s, s) to (B, 128, side, side)."""
+        x = F.relu(self.norm(self.hidden(self.standardise(x))))
+        # Averaging first is the same arithmetic for a 1x1 convolution, and cheaper.
+        return self.out(F.adaptive_avg_pool2d(x, side))
+
+
+class PretrainedCFFN(FeatureNetwork):
+    """Heads learnt by pairs on frozen levels of EfficientNet-Lite0."""
+
+    variant = "pretrained"
+
+    def __init__(self, feature_levels: Sequence[int] = (2, 3, 4), unit_norm: bool = False) -> None:
+        super().__init__(feature_levels, unit_norm)
+        self.levels = frozen_levels(max(self.feature_levels))
+        self.heads = nn.ModuleDict(
+            {str(level): LevelHead(PRETRAINED_CHANNELS[level - 1]) for level in self.feature_levels}
+        )
+        self._initialise(self.heads)
+
+    def _activations(self, x: torch.Tensor) -> list[torch.Tensor]:
+        """What the feature levels put out for (B, 3, S, S) in [-1, 1]."""
+        x = F.interpolate(to_imagenet(x), scale_factor=ENLARGED, mode="bilinear", align_corners=False)
+        outputs = []
+        for level, layers in enumerate(self.levels, start=1):
+            x = layers(x)
+            if level in self.feature_levels:
+                outputs.append(x)
+        return outputs
+
+    def blocks_and_maps(self, x: torch.Tensor) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+        """(B, 3, S, S) in [-1, 1] to a level's activations and a (B, 128, S/32, S/32) map a feature level."""
+        # Derivatives by a level's activations must reach the levels after it, so then nothing is divided.
+        # An exported graph has no number of chunks that depends on the number of images.
+        whole = x.requires_grad or torch.compiler.is_exporting()
+        if x.device.type == "cpu" and not whole:
+            chunks = x.split(max(1, CPU_PIXELS // x[0, 0].numel()))
+            parts = [self._activations(chunk) for chunk in chunks]
+            activations = [torch.cat(part) for part in zip(*parts, strict=True)]
+        else:
+            activations = self._activations(x)
+        side = x.shape[-1] // 32
+        maps = [
+            self.heads[str(level)](activation, side)
+            for level, activation in zip(self.feature_levels, activations, strict=True)
+        ]
+        return activations, maps
+
+
+# -------------------------------------------------------------------------------------------------
+# The variants of the CFFN by the names that params.yaml gives them.
+
+VARIANTS: dict[str, type[FeatureNetwork]] = {
+    network.variant: network for network in (CFFN, ResidualCFFN, PretrainedCFFN)
+}
+
+
+def build_cffn(variant: str, feature_levels: Sequence[int], unit_norm: bool) -> FeatureNetwork:
+    """A network with random weights.
+
+    Raises:
+        ValueError: if there is no such variant.
+    """
+    if variant not in VARIANTS:
+        raise ValueError(f"cffn variant must be one of {', '.join(VARIANTS)}, got {variant!r}")
+    return VARIANTS[variant](feature_levels, unit_norm)

@@ -1,0 +1,90 @@
+"""Weights as safetensors, with what is needed to rebuild the network in the header; the CFFN's own file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import nn
+
+from fakeface.base.errors import FakefaceError
+from fakeface.base.files import save_tensors
+from fakeface.models.cffn import VARIANTS, FeatureNetwork, build_cffn
+
+CFFN_KEYS = ("variant", "feature_levels", "unit_norm", "image_size")
+
+
+class DetectorWeightsError(FakefaceError, ValueError):
+    """A weights file is damaged or belongs to another network."""
+
+
+def save_module(path: str | Path, module: nn.Module, header: dict[str, Any]) -> None:
+    """Write the tensors of a module, and a header of values that JSON knows; ``network`` names its kind."""
+    save_tensors(path, module.state_dict(), {key: json.dumps(value) for key, value in header.items()})
+
+
+def load_tensors(
+    path: Path, kind: str, keys: Collection[str]
+) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Tensors and header of a file whose ``network`` must be ``kind`` and whose header must hold ``keys``.
+
+    Raises:
+        DetectorWeightsError: if the file is absent, damaged, of another network or of an older version.
+    """
+    try:
+        with safe_open(path, framework="pt") as stored:
+            header = {key: json.loads(value) for key, value in (stored.metadata() or {}).items()}
+            tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
+    except (SafetensorError, FileNotFoundError, json.JSONDecodeError) as error:
+        raise DetectorWeightsError(f"{path}: cannot be read as safetensors ({error})") from error
+    if header.get("network") != kind:
+        raise DetectorWeightsError(f"{path}: network must be {kind!r}, got {header.get('network')!r}")
+    if missing := sorted(set(keys) - set(header)):
+        raise DetectorWeightsError(
+            f"{path}: the header lacks {', '.join(missing)}; make the file anew: dvc repro train_{kind}"
+        )
+    return tensors, header
+
+
+def fill_module(path: Path, module: nn.Module, tensors: dict[str, torch.Tensor]) -> None:
+    """Put tensors into a module.
+
+    Raises:
+        DetectorWeightsError: if they are not those that it has.
+    """
+    try:
+        module.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise DetectorWeightsError(f"{path}: {' '.join(str(error).split())}") from error
+
+
+def save_cffn(path: str | Path, cffn: FeatureNetwork, image_size: int) -> None:
+    """Write a CFFN and the side of the images that it was trained on."""
+    header = {
+        "network": "cffn",
+        "variant": cffn.variant,
+        "feature_levels": list(cffn.feature_levels),
+        "unit_norm": cffn.unit_norm,
+        "image_size": image_size,
+    }
+    save_module(path, cffn, header)
+
+
+def load_cffn(path: str | Path) -> tuple[FeatureNetwork, int]:
+    """The CFFN of a file, in evaluation mode, and its image size.
+
+    Raises:
+        DetectorWeightsError: if the file is absent, damaged or of another network.
+    """
+    path = Path(path)
+    tensors, header = load_tensors(path, "cffn", CFFN_KEYS)
+    if header["variant"] not in VARIANTS:
+        known = ", ".join(VARIANTS)
+        raise DetectorWeightsError(f"{path}: variant must be one of {known}, got {header['variant']!r}")
+    cffn = build_cffn(header["variant"], header["feature_levels"], header["unit_norm"])
+    fill_module(path, cffn, tensors)
+    return cffn.eval(), int(header["image_size"])

@@ -1,1 +1,0 @@
-"""Verdicts on pictures that people bring: read, faces found and aligned, scored, explained."""

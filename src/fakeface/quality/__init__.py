@@ -1,1 +1,0 @@
-"""Quality of fake image sets: Frechet distance, Inception Score, KID, precision and recall."""

@@ -1,1 +1,0 @@
-"""One HTML page with everything that a run measured; needs no network and no other file."""

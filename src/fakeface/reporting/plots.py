@@ -1,0 +1,459 @@
+"""What `dvc plots show` draws (JSON, CSV), and the pictures that its templates cannot draw (PNG).
+
+Curves are long: one row a point, with the name of its curve, for the template `.dvc/plots/curves.json`,
+which takes any number of them. The same input gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from sklearn.decomposition import PCA
+from sklearn.metrics import precision_recall_curve, roc_curve
+
+from fakeface.base.files import atomic_directory, atomic_path, write_bytes, write_text
+from fakeface.detector.batches import DetectorData
+from fakeface.evaluation.abstention import coverage_curve
+from fakeface.evaluation.evaluate import Predictions, selections
+from fakeface.evaluation.figures import GAN_COLOURS, REAL_COLOUR
+from fakeface.metrics.scores import ECE_BINS, calibration_bins, checked
+from fakeface.params import Params
+
+PathOrName = str | PathLike[str]
+Curves = Mapping[str, tuple[Any, Any]]
+
+CURVE_POINTS = 200
+SEEN_MARKERS = ("o", "s", "v", "D", "p", "h")
+UNSEEN_MARKERS = ("x", "+", "1", "2")
+
+
+def write_roc(path: PathOrName, curves: Curves) -> None:
+    """ROC curves as JSON rows ``curve, fpr, tpr``, at most 200 points a curve.
+
+    Args:
+        path: of the JSON file.
+        curves: name -> labels (N,) of 0 and 1 (fake), scores (N,) of P(fake); both classes present.
+
+    Raises:
+        ValueError: for no curves, or one that lacks a class or has bad scores, by name.
+    """
+    rows = []
+    for name, (is_fake, scores) in _both_classes(curves).items():
+        fpr, tpr, _ = roc_curve(is_fake, scores)
+        rows += _points(name, "fpr", fpr, "tpr", tpr)
+    _write_rows(path, rows)
+
+
+def write_pr(path: PathOrName, curves: Curves) -> None:
+    """Precision-recall curves as JSON rows ``curve, recall, precision``, at most 200 points a curve.
+
+    Args and errors as for :func:`write_roc`.
+    """
+    rows = []
+    for name, (is_fake, scores) in _both_classes(curves).items():
+        precision, recall, _ = precision_recall_curve(is_fake, scores, drop_intermediate=True)
+        rows += _points(name, "recall", recall[::-1], "precision", precision[::-1])
+    _write_rows(path, rows)
+
+
+def write_calibration(path: PathOrName, curves: Curves) -> None:
+    """Reliability diagrams as JSON rows ``curve, mean_score, share_fake, weight, n``, a row a used bin.
+
+    Bins and weights are those of the metric ``ece``: each class weighs one half in all, so ``mean_score`` and
+    ``share_fake`` are weighted means, ``weight`` adds up to 1 over a curve, and ``ece`` is the weighted mean
+    of their distances. ``n`` counts images. A detector whose score is P(fake) at even odds lies on the
+    diagonal, whatever the numbers of photographs and fakes.
+
+    Args and errors as for :func:`write_roc`.
+    """
+    rows = []
+    for name, (is_fake, scores) in _both_classes(curves).items():
+        bins = calibration_bins(scores)
+        weights = np.where(is_fake, 0.5 / is_fake.sum(), 0.5 / (~is_fake).sum())
+        for index in range(ECE_BINS):
+            inside = bins == index
+            if inside.any():
+                here = weights[inside]
+                rows.append(
+                    {
+                        "curve": name,
+                        "mean_score": _rounded(np.average(scores[inside], weights=here)),
+                        "share_fake": _rounded(np.average(is_fake[inside], weights=here)),
+                        "weight": _rounded(here.sum()),
+                        "n": int(inside.sum()),
+                    }
+                )
+    _write_rows(path, rows)
+
+
+def write_coverage(path: PathOrName, curves: Curves, threshold: float) -> None:
+    """Accuracy against coverage as JSON rows ``curve, coverage, accuracy``, at most 200 points a curve.
+
+    Args:
+        path: of the JSON file.
+        curves: as for :func:`write_roc`.
+        threshold: an image is called fake if its score is above.
+
+    Raises:
+        ValueError: as :func:`write_roc`.
+    """
+    rows = []
+    for name, (is_fake, scores) in _both_classes(curves).items():
+        coverage, accuracy = coverage_curve(is_fake, scores, threshold)
+        rows += _points(name, "coverage", coverage, "accuracy", accuracy)
+    _write_rows(path, rows)
+
+
+def write_confusion(
+    path: PathOrName, labels: Any, scores: Any, sources: Sequence[str], threshold: float
+) -> None:
+    """One CSV row an image, ``actual, predicted, source``, for DVC's confusion template.
+
+    Args:
+        path: of the CSV file.
+        labels: (N,) of 0 and 1 (fake).
+        scores: (N,) of P(fake).
+        sources: N names, ``real`` or a GAN.
+        threshold: an image is called fake if its score is above.
+
+    Raises:
+        ValueError: for bad labels, scores or lengths.
+    """
+    is_fake, scores = checked(labels, scores)
+    if len(sources) != len(scores):
+        raise ValueError(f"sources must have one name a score, got {len(sources)} for {len(scores)}")
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["actual", "predicted", "source"])
+    kinds = ("real", "fake")
+    writer.writerows(
+        (kinds[int(actual)], kinds[int(predicted)], source)
+        for actual, predicted, source in zip(is_fake, scores > threshold, sources, strict=True)
+    )
+    write_text(path, text.getvalue())
+
+
+def write_histograms(
+    path: PathOrName,
+    real_scores: Any,
+    fake_scores: Mapping[str, Any],
+    *,
+    threshold: float,
+    lower_threshold: float | None = None,
+    held_out: Sequence[str] = (),
+    title: str = "Scores of photographs and of each GAN's fakes",
+) -> None:
+    """A PNG with one panel a GAN: the scores of its fakes over those of the photographs.
+
+    Args:
+        path: of the PNG.
+        real_scores: (N,) of P(fake) of the photographs.
+        fake_scores: GAN -> (M,) of P(fake).
+        threshold: drawn as a dashed line.
+        lower_threshold: scores from this to ``threshold`` are shaded as unsure; none are if it is None or
+            not below the other.
+        held_out: GANs that training never saw; their panels say so.
+        title: above the panels.
+
+    Raises:
+        ValueError: for no GAN, an empty or a bad set of scores.
+    """
+    real = _scores_of("photographs", real_scores)
+    fakes = {name: _scores_of(name, scores) for name, scores in fake_scores.items()}
+    if not fakes:
+        raise ValueError("fake_scores must hold at least one GAN, got none")
+    unsure = lower_threshold is not None and lower_threshold < threshold
+    n_columns = min(3, len(fakes))
+    n_rows = -(-len(fakes) // n_columns)
+    figure = _figure(max(6.4, 3.4 * n_columns + 0.6), 2.5 * n_rows + 1.1)
+    panels = figure.subplots(n_rows, n_columns, sharex=True, sharey=True, squeeze=False).reshape(-1)
+    colours = _colours(list(fakes))
+    for index, (name, scores) in enumerate(fakes.items()):
+        panel = panels[index]
+        _histogram(panel, real, REAL_COLOUR)
+        _histogram(panel, scores, colours[name])
+        panel.axvline(threshold, color="black", linestyle="--", linewidth=1)
+        if unsure:
+            panel.axvspan(lower_threshold, threshold, color="black", alpha=0.07, linewidth=0)
+        seen = "unseen" if name in held_out else "seen"
+        panel.set_title(f"{name} ({seen}): {np.mean(scores > threshold):.0%} caught", fontsize=10)
+        if index + n_columns >= len(fakes):
+            panel.set_xlabel("score, P(fake)")
+            panel.tick_params(labelbottom=True)
+        if index % n_columns == 0:
+            panel.set_ylabel("share of images")
+    for panel in panels[len(fakes) :]:
+        panel.set_visible(False)
+    figure.suptitle(title, fontsize=12)
+    figure.supxlabel(
+        f"Grey: the same {len(real)} photographs in each panel. Colour: fakes.\n"
+        f"Dashed: the threshold {threshold:.3f}; {np.mean(real > threshold):.1%} of the photographs above."
+        + (f" Shaded: unsure, from {lower_threshold:.3f}." if unsure else ""),
+        fontsize=9,
+    )
+    _write_png(path, figure)
+
+
+def write_embedding(
+    path: PathOrName,
+    points: Any,
+    sources: Sequence[str],
+    *,
+    gans: Sequence[str],
+    held_out: Sequence[str] = (),
+    title: str = "Embedding of photographs and fakes",
+) -> None:
+    """A PNG of the embedding in two dimensions: its first two principal components.
+
+    The components are fitted to photographs and seen GANs only, so the view owes nothing to held-out ones.
+
+    Args:
+        path: of the PNG.
+        points: float (N, D), D >= 2.
+        sources: N names, ``real`` or one of ``gans``.
+        gans: in the order of the legend and of the colours.
+        held_out: GANs that training never saw, drawn as crosses.
+        title: above the picture.
+
+    Raises:
+        ValueError: for other shapes, unknown sources, values that are not finite, or fewer than 3 points of
+            photographs and seen GANs.
+    """
+    points, names = np.asarray(points, dtype=np.float64), np.asarray(sources)
+    if points.ndim != 2 or points.shape[1] < 2 or names.shape != points.shape[:1]:
+        raise ValueError(f"points must be (N, D >= 2) with N sources, got {points.shape} and {names.shape}")
+    if n_wrong := int((~np.isfinite(points)).sum()):
+        raise ValueError(f"points must be finite, got {n_wrong} values that are not")
+    if unknown := sorted(set(names.tolist()) - {"real", *gans}):
+        raise ValueError(f"sources must be real or one of {', '.join(gans)}, got {', '.join(unknown)}")
+    known = ~np.isin(names, list(held_out))
+    if known.sum() < 3:
+        raise ValueError(f"points must hold 3 or more of photographs and seen GANs, got {known.sum()}")
+    pca = PCA(n_components=2, svd_solver="full").fit(points[known])
+    flat = pca.transform(points)
+
+    figure = _figure(8.4, 5.6)
+    axes = figure.subplots()
+    for name, (label, style) in _marks(gans, held_out).items():
+        here = flat[names == name]
+        axes.scatter(here[:, 0], here[:, 1], label=label, **style)
+    first, second = pca.explained_variance_ratio_
+    axes.set_xlabel(f"first principal component ({first:.0%} of the variance)")
+    axes.set_ylabel(f"second principal component ({second:.0%})")
+    axes.set_title(title, fontsize=12)
+    axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, markerscale=1.4)
+    _write_png(path, figure)
+
+
+def thin(x: np.ndarray, y: np.ndarray, n_points: int = CURVE_POINTS) -> tuple[np.ndarray, np.ndarray]:
+    """At most ``n_points`` of a curve's own points, evenly spread along it, both ends among them.
+
+    Spread by the distance walked along the curve, ``|dx| + |dy|``, so steep and flat parts keep their shape
+    alike: no point left out is further along the curve from one kept than its length / (n_points - 1).
+
+    Args:
+        x, y: float (N,), the points in order.
+    """
+    if len(x) <= n_points:
+        return x, y
+    walked = np.concatenate([[0.0], np.cumsum(np.abs(np.diff(x)) + np.abs(np.diff(y)))])
+    wanted = np.linspace(0, walked[-1], n_points)
+    kept = np.unique(np.searchsorted(walked, wanted[:-1], side="left"))
+    kept = np.append(kept[kept < len(x) - 1], len(x) - 1)
+    return x[kept], y[kept]
+
+
+def _both_classes(curves: Curves) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    if not curves:
+        raise ValueError("curves must hold at least one curve, got none")
+    result = {}
+    for name, (labels, scores) in curves.items():
+        is_fake, values = checked(labels, scores)
+        n_fake, n_real = int(is_fake.sum()), int((~is_fake).sum())
+        if not n_fake or not n_real:
+            raise ValueError(f"curve {name} must have real and fake images, got {n_real} real, {n_fake} fake")
+        result[name] = (is_fake, values)
+    return result
+
+
+def _points(name: str, x_name: str, x: np.ndarray, y_name: str, y: np.ndarray) -> list[dict[str, Any]]:
+    thinned = zip(*thin(x, y), strict=True)
+    return [{"curve": name, x_name: _rounded(a), y_name: _rounded(b)} for a, b in thinned]
+
+
+def _rounded(value: Any) -> float:
+    """Five decimals: finer than any screen, and a small file."""
+    return round(float(value), 5)
+
+
+def _write_rows(path: PathOrName, rows: list[dict[str, Any]]) -> None:
+    """A JSON list with a row a line, so that a diff of two runs can be read."""
+    lines = ",\n".join(json.dumps(row) for row in rows)
+    write_text(path, f"[\n{lines}\n]\n")
+
+
+def _scores_of(name: str, scores: Any) -> np.ndarray:
+    values = np.asarray(scores, dtype=np.float64)
+    try:
+        checked(np.zeros(values.shape, dtype=int), values)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+    if values.size == 0:
+        raise ValueError(f"{name}: at least one score is needed, got none")
+    return values
+
+
+def _colours(gans: Sequence[str]) -> dict[str, str]:
+    return {name: GAN_COLOURS[index % len(GAN_COLOURS)] for index, name in enumerate(gans)}
+
+
+def _marks(gans: Sequence[str], held_out: Sequence[str]) -> dict[str, tuple[str, dict[str, Any]]]:
+    """Label and scatter style of the photographs, the seen GANs and, on top, the unseen ones."""
+    colours = _colours(gans)
+    seen, unseen = [gan for gan in gans if gan not in held_out], [gan for gan in gans if gan in held_out]
+    marks: dict[str, tuple[str, dict[str, Any]]] = {
+        "real": ("photographs", {"marker": "o", "s": 12, "color": REAL_COLOUR, "linewidths": 0, "alpha": 0.8})
+    }
+    for index, gan in enumerate(seen):
+        marker = SEEN_MARKERS[index % len(SEEN_MARKERS)]
+        marks[gan] = gan, {"marker": marker, "s": 18, "color": colours[gan], "linewidths": 0, "alpha": 0.7}
+    for index, gan in enumerate(unseen):
+        marker = UNSEEN_MARKERS[index % len(UNSEEN_MARKERS)]
+        style = {"marker": marker, "s": 26, "color": colours[gan], "linewidths": 1.1, "alpha": 0.8}
+        marks[gan] = f"{gan} (unseen)", style
+    return marks
+
+
+def _figure(width: float, height: float) -> Figure:
+    """A figure without pyplot's global state, so that drawing leaves nothing behind; inches."""
+    figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _histogram(panel: Any, scores: np.ndarray, colour: str) -> None:
+    """Outline and filling of the share of images in each of 30 bins."""
+    common = {
+        "bins": np.linspace(0, 1, 31),
+        "weights": np.full(scores.size, 1 / scores.size),
+        "color": colour,
+    }
+    panel.hist(scores, histtype="stepfilled", alpha=0.4, **common)
+    panel.hist(scores, histtype="step", linewidth=1.3, **common)
+
+
+def _write_png(path: PathOrName, figure: Figure) -> None:
+    buffer = io.BytesIO()
+    # Without the name and version of the program the bytes depend on the picture alone.
+    figure.savefig(buffer, format="png", metadata={"Software": None})
+    write_bytes(path, buffer.getvalue())
+
+
+# -------------------------------------------------------------------------------------------------
+# Every plot of the evaluation, from its predictions.
+
+HEADLINE = "laundered"
+
+
+def write_pictures(
+    folder: Path,
+    params: Params,
+    threshold: float,
+    test: DetectorData,
+    predictions: dict[str, Predictions],
+    *,
+    lower_threshold: float | None = None,
+) -> None:
+    """Write curves, confusion, histograms and embedding of the headline protocol into ``folder``.
+
+    ROC and precision-recall curves have one line a GAN and one a protocol over all GANs; so have reliability
+    diagrams, and one over the seen and one over the unseen GANs. Accuracy against coverage has these two.
+    """
+    headline = predictions[HEADLINE]
+    real = test.groups == 0
+    curves = {
+        gan: (test.labels[rows], headline.scores[rows])
+        for gan, rows in ((gan, real | (test.groups == i)) for i, gan in enumerate(test.gans, start=1))
+    }
+    curves |= {f"all ({name})": (test.labels, predicted.scores) for name, predicted in predictions.items()}
+    groups = {
+        f"all {name}": (test.labels[rows], headline.scores[rows])
+        for name, rows in selections(params, test).items()
+        if name != "overall" and test.labels[rows].any()
+    }
+    sources = np.array(["real", *test.gans])[test.groups]
+    fake_scores = {gan: headline.scores[test.groups == i] for i, gan in enumerate(test.gans, start=1)}
+    # Evenly spaced members of each group: no draw, and as many photographs as fakes of one GAN.
+    shown = np.concatenate(
+        [
+            rows[:: max(1, -(-len(rows) // params.evaluate.embedding_points))]
+            for rows in (np.flatnonzero(test.groups == group) for group in range(len(test.gans) + 1))
+        ]
+    )
+    with atomic_directory(folder) as out:
+        write_roc(out / "roc.json", curves)
+        write_pr(out / "precision_recall.json", curves)
+        write_calibration(out / "calibration.json", curves | groups)
+        write_coverage(out / "coverage.json", groups, threshold)
+        write_confusion(out / "confusion.csv", test.labels, headline.scores, sources.tolist(), threshold)
+        write_histograms(
+            out / "scores.png",
+            headline.scores[real],
+            fake_scores,
+            threshold=threshold,
+            lower_threshold=lower_threshold,
+            held_out=params.held_out,
+            title=f"Scores of photographs and of each GAN's fakes ({HEADLINE})",
+        )
+        write_embedding(
+            out / "embedding.png",
+            headline.embeddings[shown],
+            sources[shown].tolist(),
+            gans=list(test.gans),
+            held_out=params.held_out,
+            title=f"CFFN embedding of test photographs and fakes ({HEADLINE})",
+        )
+
+
+# -------------------------------------------------------------------------------------------------
+# One picture of all image sets: a row of photographs, then a row of each GAN's fakes.
+
+COLUMNS = 12
+
+
+def write_contact_sheet(path: PathOrName, sets: Mapping[str, np.ndarray]) -> None:
+    """Write a PNG with one labelled row a set, in the order of ``sets``.
+
+    Args:
+        path: of the PNG.
+        sets: uint8 (N, S, S, 3) by name, N >= 1; the first ``COLUMNS`` of each are shown.
+
+    Raises:
+        ValueError: if there is no set or one is empty.
+    """
+    if not sets or any(len(images) == 0 for images in sets.values()):
+        raise ValueError(f"every row needs an image, got {[(name, len(x)) for name, x in sets.items()]}")
+    figure = Figure(figsize=(1.6 + 0.8 * COLUMNS, 0.85 * len(sets)), dpi=100, layout="constrained")
+    panels = figure.subplots(len(sets), 1, squeeze=False)[:, 0]
+    for panel, (name, images) in zip(panels, sets.items(), strict=True):
+        shown = np.asarray(images[:COLUMNS])
+        row = np.full((shown.shape[1], COLUMNS * shown.shape[2], 3), 255, dtype=np.uint8)
+        strip = np.concatenate(list(shown), axis=1)
+        row[:, : strip.shape[1]] = strip
+        panel.imshow(row, interpolation="nearest")
+        panel.set_xticks([])
+        panel.set_yticks([])
+        panel.spines[:].set_visible(False)
+        panel.set_ylabel(name, rotation=0, ha="right", va="center", fontsize=9)
+    with atomic_path(path) as temporary:
+        # No software version in the file: equal pictures are equal bytes.
+        figure.savefig(temporary, format="png", metadata={"Software": None})

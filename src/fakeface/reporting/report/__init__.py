@@ -1,0 +1,1 @@
+"""One self-contained HTML page with everything that was measured."""

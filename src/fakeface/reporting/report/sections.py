@@ -1,0 +1,381 @@
+"""The report's sections: what each shows, from which file, and what to see in it."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from markdown_it import MarkdownIt
+
+from fakeface.base.errors import FakefaceError
+from fakeface.base.markdown import markdown_table, number
+from fakeface.detector.bundle import Manifest, read_manifest
+from fakeface.params import PROTOCOLS
+from fakeface.reporting.fold_tables import folds_table
+from fakeface.reporting.report.charts import (
+    confusion_chart,
+    coverage_chart,
+    left_out_chart,
+    reliability_chart,
+    svg,
+)
+from fakeface.reporting.studies.experiments import CURATION, LOSSES
+from fakeface.reporting.studies.tables import curation_table, losses_table
+from fakeface.reporting.tables import results_tables
+
+_MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
+
+
+class ReportError(FakefaceError, ValueError):
+    """A file that the report needs is missing or damaged; the message names it."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure of the page.
+
+    Attributes:
+        alt: what it is, for those who cannot see it.
+        caption: what to see in it.
+        source: data URI of a PNG, or "" for ``drawing``.
+        drawing: an SVG element.
+    """
+
+    alt: str
+    caption: str
+    source: str = ""
+    drawing: str = ""
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page.
+
+    Attributes:
+        anchor, title: for the table of contents.
+        text, tables: HTML.
+        pictures: one below the other, or beside each other if ``paired``.
+        folded: shown on demand.
+    """
+
+    anchor: str
+    title: str
+    text: str = ""
+    tables: list[str] = field(default_factory=list)
+    pictures: list[Picture] = field(default_factory=list)
+    folded: list[Picture] = field(default_factory=list)
+    paired: bool = False
+
+
+@dataclass(frozen=True)
+class Run:
+    """Where a run's files are.
+
+    Attributes:
+        root: of the project.
+    """
+
+    root: Path
+
+    def read(self, name: str) -> bytes:
+        """Content of a file; what reads more of it raises the same error.
+
+        Raises:
+            ReportError: if it is absent.
+        """
+        try:
+            return (self.root / name).read_bytes()
+        except FileNotFoundError:
+            raise ReportError(f"{self.root / name}: no such file; dvc repro makes it") from None
+
+    def json(self, name: str) -> Any:
+        """Content of a JSON file.
+
+        Raises:
+            ReportError: if it is damaged.
+        """
+        try:
+            return json.loads(self.read(name))
+        except ValueError as error:
+            raise ReportError(f"{self.root / name}: not readable as JSON: {error}") from None
+
+    def picture(self, name: str, alt: str, caption: str) -> Picture:
+        """A PNG inside the page."""
+        content = base64.b64encode(self.read(name)).decode("ascii")
+        return Picture(alt, caption, source=f"data:image/png;base64,{content}")
+
+    def rows(self, name: str) -> list[dict[str, str]]:
+        """Rows of a CSV file."""
+        return list(csv.DictReader(self.read(name).decode("utf-8").splitlines()))
+
+
+def html(markdown: str) -> str:
+    """Markdown as HTML; HTML in it is shown, not obeyed."""
+    return str(_MARKDOWN.render(markdown))
+
+
+def sections(run: Run) -> Iterator[Section]:
+    """All of them, in order.
+
+    Raises:
+        ReportError, TableError, BundleError: if a file is missing or damaged.
+    """
+    manifest = read_manifest(run.root / "models" / "detector")
+    yield _left_out(run)
+    yield _main_run(run)
+    yield _fakes(run, manifest)
+    if (run.root / LOSSES.results).is_file():
+        yield _losses(run)
+    if (run.root / CURATION.results).is_file():
+        yield _curation(run)
+    yield _robustness(run)
+    yield _probabilities(run)
+    yield _features(run)
+    yield _errors(run)
+    yield _naming(run)
+    yield _leaks(run)
+    yield _data(manifest)
+    yield _reproduce(run, manifest)
+
+
+def headline(run: Run) -> list[tuple[str, str, str]]:
+    """The figures at the top: value, what it is, its interval or range."""
+    evaluation, folds = run.json("metrics/evaluation.json"), run.json("metrics/leave_one_out.json")
+    blocks = evaluation["laundered"]
+
+    def interval(block: dict[str, Any], name: str) -> str:
+        low, high = block[f"{name}_ci95"]
+        return f"95 %: {low:.3f} to {high:.3f}"
+
+    unseen, mean = blocks["unseen"], folds["laundered"]["auroc"]
+    return [
+        (number(unseen["auroc"]), "AUROC on GANs held out of the main run", interval(unseen, "auroc")),
+        (
+            number(mean["mean"]),
+            "AUROC on a GAN left out, mean over GANs",
+            f"worst: {mean['worst']:.3f}, {mean['worst_fold']}",
+        ),
+        (
+            number(unseen["recall"]),
+            "of their fakes found at the frozen threshold",
+            interval(unseen, "recall"),
+        ),
+        (number(unseen["fpr"]), "of photographs called fake there", interval(unseen, "fpr")),
+    ]
+
+
+def _left_out(run: Run) -> Section:
+    rows = run.json("plots/leave_one_out.json")
+    chart = Picture(
+        "Dots of AUROC for each GAN left out, by detector and protocol",
+        "Each row: trained on all other GANs, tested on this one. Black diamonds are ours. A dot at 0.5 is a "
+        "guess. Left: after rescaling and compression; right: as prepared.",
+        drawing=svg(left_out_chart(rows, PROTOCOLS)),
+    )
+    text = (
+        "The question is what happens with a GAN that nobody trained on. Every GAN, and every kind of "
+        "upsampler, is left out once; all detectors see the same images. The last table says how much ours "
+        "gains over each other detector, and how sure that is."
+    )
+    return Section(
+        "left-out", "Every GAN left out once", html(text), [html(folds_table(run.root / "metrics"))], [chart]
+    )
+
+
+def _main_run(run: Run) -> Section:
+    text = (
+        "One detector, one frozen threshold. *Unseen* GANs had no part in training, validation or threshold. "
+        "The same photographs stand against each row's fakes."
+    )
+    scores = run.picture(
+        "plots/evaluation/scores.png",
+        "Histograms of scores by source",
+        "Scores of photographs and of each GAN. What overlaps with the photographs cannot be told apart.",
+    )
+    tables = [html(results_tables(run.root / "metrics", "detection"))]
+    return Section("main-run", "The main run, GAN by GAN", html(text), tables, [scores])
+
+
+def _fakes(run: Run, manifest: Manifest) -> Section:
+    gans = [*manifest.training.n_fakes, *manifest.training.held_out]
+    galleries = [
+        run.picture(f"plots/gallery/{gan}.png", f"64 faces made by {gan}", f"64 fakes of {gan}, not chosen.")
+        for gan in gans
+    ]
+    text = (
+        "How near each fake set is to photographs: the lower KID and Fréchet distance, the better a "
+        "generator. Weak generators are easy to catch, so read the detection tables with this one."
+    )
+    tables = [html(results_tables(run.root / "metrics", "quality"))]
+    return Section("fakes", "The fakes", html(text), tables, folded=galleries)
+
+
+def _losses(run: Run) -> Section:
+    text = (
+        "Each row is one experiment: a change of the settings, judged by GANs of the validation split that "
+        "were left out. Differences within those of the rows `seed-…` mean nothing."
+    )
+    table = html(losses_table(run.root / LOSSES.results))
+    return Section("losses", "Margins, losses and networks", html(text), [table])
+
+
+def _curation(run: Run) -> Section:
+    text = (
+        "Does it help to learn from fewer but better fakes? `random` keeps as many as `realism` and "
+        "`hardest` do; a gain over it is what the choice itself is worth. An interval that holds 0 shows no "
+        "gain. Quality is that of the training fakes, mean over the GANs learnt from."
+    )
+    table = html(curation_table(run.root / CURATION.results))
+    return Section("curation", "Curated fakes", html(text), [table])
+
+
+def _robustness(run: Run) -> Section:
+    picture = run.picture(
+        "plots/robustness.png",
+        "AUROC against the strength of each corruption",
+        "Each panel corrupts photographs and fakes alike, more from left to right. The steeper the fall, the "
+        "more the detector depended on what the corruption takes away.",
+    )
+    return Section("robustness", "Compressed, blurred, rescaled", pictures=[picture])
+
+
+def _probabilities(run: Run) -> Section:
+    reliability = Picture(
+        "Reliability diagram",
+        "On the diagonal, a score is a probability. Curves of unseen GANs above it: their fakes get scores "
+        "that are too low.",
+        drawing=svg(reliability_chart(run.json("plots/evaluation/calibration.json"))),
+    )
+    coverage = Picture(
+        "Accuracy against coverage",
+        "If only the surest images are decided, how many of those verdicts are right. Both classes weigh the "
+        "same.",
+        drawing=svg(coverage_chart(run.json("plots/evaluation/coverage.json"))),
+    )
+    return Section(
+        "probabilities", "Are scores probabilities?", pictures=[reliability, coverage], paired=True
+    )
+
+
+def _features(run: Run) -> Section:
+    return Section(
+        "features",
+        "What the features learnt",
+        pictures=[
+            run.picture(
+                "plots/evaluation/embedding.png",
+                "Embeddings of photographs and fakes in two dimensions",
+                "Test images in the two directions of largest variance. Crosses are unseen GANs: those among "
+                "the photographs are missed.",
+            ),
+            run.picture(
+                "plots/explain/residual_spectra.png",
+                "Spectra of mean residuals, one a GAN",
+                "Bright dots off the centre are periodic traces that a generator leaves in all its images.",
+            ),
+        ],
+        folded=[
+            run.picture(
+                "plots/explain/embedding_splits.png",
+                "Embeddings by split",
+                "Training, validation and test images. Training images apart from the others: overfitting.",
+            )
+        ],
+    )
+
+
+def _errors(run: Run) -> Section:
+    rows = run.rows("plots/explain/worst_errors.csv")
+    table = markdown_table(
+        ["error", "picture", "made by", "score"],
+        [[row["error"], row["name"], row["source"], row["score"]] for row in rows],
+    )
+    return Section(
+        "errors",
+        "The worst errors",
+        tables=[html(table)],
+        pictures=[
+            run.picture(
+                "plots/explain/worst_errors.png",
+                "The photographs and fakes with the worst scores",
+                "Photographs with the highest scores and fakes with the lowest.",
+            ),
+            run.picture(
+                "plots/explain/saliency.png",
+                "Heatmaps of evidence for hits and misses",
+                "Where the evidence for the verdict lies (Grad-CAM), for the surest hits and misses.",
+            ),
+        ],
+    )
+
+
+def _naming(run: Run) -> Section:
+    metrics = run.json("metrics/attribution.json")
+    header = [
+        "features",
+        *(f"{name}: right" for name in PROTOCOLS),
+        *(f"{name}: unknown" for name in PROTOCOLS),
+    ]
+    rows = []
+    for kind in ("embedding", "levels", "joint"):
+        blocks = [metrics[kind][name] for name in PROTOCOLS]
+        cells = [number(block["accuracy"]) for block in blocks]
+        rows.append([kind, *cells, *(number(block["open_set"]["mean"]) for block in blocks)])
+    text = (
+        f"Which of {len(metrics['gans'])} GANs made a fake. *right*: share of right names. *unknown*: AUROC "
+        "of images of a GAN that the head does not know against those that it knows, mean over GANs left "
+        "out. *embedding* is what pairs learnt, *levels* the backbone alone, *joint* both."
+    )
+    confusion = run.rows("plots/attribution/confusion.csv")
+    chart = Picture(
+        "Confusion matrix of GANs",
+        "Rows: who made the image; columns: the name given, under mild compression. A row without a column "
+        "of its own is a GAN that the head does not know: it should be named unknown.",
+        drawing=svg(
+            confusion_chart([row["actual"] for row in confusion], [row["predicted"] for row in confusion])
+        ),
+    )
+    return Section("naming", "Which GAN made it", html(text), [html(markdown_table(header, rows))], [chart])
+
+
+def _leaks(run: Run) -> Section:
+    leaks = run.json("metrics/leaks.json")
+    words = {True: "passed", False: "**failed**", None: "cannot be told from these data"}
+    rows = [[name.replace("_", " "), words[passed]] for name, passed in leaks["passed"].items()]
+    route = leaks["route"]["laundered"]["auroc"]
+    text = (
+        "A detector may cheat: by file type, by the way that images were prepared, by the same face in two "
+        f"splits. Each probe looks for one such shortcut. Photographs that went the way of the fakes are "
+        f"told from the others with an AUROC of {route:.3f}; 0.5 is a guess."
+    )
+    return Section(
+        "leaks", "Could it have cheated?", html(text), [html(markdown_table(["probe", "result"], rows))]
+    )
+
+
+def _data(manifest: Manifest) -> Section:
+    training = manifest.training
+    fakes = ", ".join(f"{gan} {count}" for gan, count in training.n_fakes.items())
+    text = (
+        f"{training.n_photographs} photographs of `{training.source}` train, with fakes of {fakes}. Held "
+        f"out: {', '.join(training.held_out) or 'none'}.\n\n{manifest.licence}"
+    )
+    return Section("data", "Data and terms", html(text))
+
+
+def _reproduce(run: Run, manifest: Manifest) -> Section:
+    rows = [[f"`{name}`", f"`{digest}`"] for name, digest in manifest.files.items()]
+    rows.append(["list of training images", f"`{manifest.training.fingerprint}`"])
+    evaluation = run.json("metrics/evaluation.json")
+    text = (
+        "```sh\npip install -c requirements.lock -e .\ndvc repro\n```\n\n"
+        f"fakeface {evaluation['fakeface_version']}, torch {evaluation['torch_version']}, seed "
+        f"{evaluation['seed']}, on {evaluation['device']}. The same commit, params and number of threads "
+        "on the same kind of processor give these bytes, by their sha256:"
+    )
+    return Section("reproduce", "Make it again", html(text), [html(markdown_table(["file", "sha256"], rows))])

@@ -1,0 +1,1 @@
+"""Margins, losses, networks and curated fakes compared as DVC experiments."""

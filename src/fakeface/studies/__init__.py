@@ -1,1 +1,0 @@
-"""Settings compared as DVC experiments, by unseen GANs of the validation split."""

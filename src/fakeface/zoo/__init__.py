@@ -1,0 +1,1 @@
+"""The trainer of this project's own generators."""

@@ -1,0 +1,105 @@
+"""Does a generator copy its training photographs? Nearest neighbours in feature space.
+
+A generator that memorises makes samples closer to a training photograph than another photograph of the same
+kind would be. So distances of samples are read beside those of held-out photographs, which are no copies.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image
+
+from fakeface.base.files import atomic_path
+from fakeface.base.lite0 import LITE0
+from fakeface.metrics.extractors import evenly_spaced, extract, extract_once, open_extractor
+
+N_SAMPLES = 64
+_BATCH = 50
+
+
+class Neighbours(NamedTuple):
+    """``distance`` (N,) of each query to its nearest reference, and that reference's ``row`` (N,)."""
+
+    distance: np.ndarray
+    row: np.ndarray
+
+
+def nearest(queries: torch.Tensor, references: torch.Tensor) -> Neighbours:
+    """Euclidean nearest neighbours of (N, D) among (M, D), in float64."""
+    distances = torch.cdist(
+        queries.double(), references.double(), compute_mode="donot_use_mm_for_euclid_dist"
+    )
+    distance, row = distances.min(dim=1)
+    return Neighbours(distance.numpy(), row.numpy())
+
+
+def _summary(distance: np.ndarray) -> dict[str, float]:
+    quantiles = {"min": 0.0, "p05": 0.05, "median": 0.5, "p95": 0.95}
+    return {name: float(np.quantile(distance, q)) for name, q in quantiles.items()}
+
+
+def closer_share(samples: np.ndarray, held_out: np.ndarray) -> float:
+    """Share of (sample, held-out photograph) pairs with the sample at the smaller distance; ties count half.
+
+    About 0.5 if samples are as far from the training photographs as other photographs are; near 1 for copies.
+    """
+    less = (samples[:, None] < held_out[None]).mean()
+    equal = (samples[:, None] == held_out[None]).mean()
+    return float(less + equal / 2)
+
+
+def measure_memorisation(
+    gan: str,
+    samples: np.ndarray,
+    training: np.ndarray,
+    held_out: np.ndarray,
+    picture: Path,
+    cache_dir: Path | None = None,
+) -> dict[str, Any]:
+    """Distances of samples and of held-out photographs to the training photographs.
+
+    Args:
+        gan: name, for the result.
+        samples: uint8 (N, S, S, 3) fakes; the first ``N_SAMPLES`` count.
+        training: uint8 (M, S, S, 3) photographs that the generator learned from.
+        held_out: uint8 (K, S, S, 3) photographs of the same kind that it did not; ``N_SAMPLES`` count.
+        picture: PNG of all samples, each above its nearest training photograph. It shows photographs: keep it
+            out of git.
+        cache_dir: where features of the photographs are remembered.
+
+    Returns:
+        ``{gan, extractor, n_samples, n_training, samples, held_out, share_of_pairs_sample_closer}``.
+    """
+    extractor = open_extractor(LITE0, None, torch.device("cpu"))
+    layer = extractor.layers["kid"]
+    samples, others = samples[:N_SAMPLES], evenly_spaced(held_out, N_SAMPLES)
+    references = extract_once(extractor, training, _BATCH, cache_dir)[layer]
+    of_samples = nearest(extract(extractor, samples, _BATCH)[layer], references)
+    of_photographs = nearest(extract_once(extractor, others, _BATCH, cache_dir)[layer], references)
+    _write_pairs(picture, samples, training[of_samples.row])
+    return {
+        "gan": gan,
+        "extractor": LITE0,
+        "n_samples": len(samples),
+        "n_training": len(training),
+        "samples": _summary(of_samples.distance),
+        "held_out": _summary(of_photographs.distance),
+        "share_of_pairs_sample_closer": closer_share(of_samples.distance, of_photographs.distance),
+    }
+
+
+def _write_pairs(path: Path, samples: np.ndarray, neighbours: np.ndarray, columns: int = 16) -> None:
+    """Rows of samples, each followed by the row of their neighbours."""
+    n, side = len(samples), samples.shape[1]
+    rows = -(-n // columns)
+    grid = np.full((2 * rows, columns, side, side, 3), 255, dtype=np.uint8)
+    for i in range(n):
+        grid[2 * (i // columns), i % columns] = samples[i]
+        grid[2 * (i // columns) + 1, i % columns] = neighbours[i]
+    pixels = grid.transpose(0, 2, 1, 3, 4).reshape(2 * rows * side, columns * side, 3)
+    with atomic_path(path) as temporary:
+        Image.fromarray(pixels).save(temporary, format="PNG")

@@ -1,0 +1,165 @@
+"""What the zoo trains: recipes of its params.yaml, and the photographs they learn from."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, cast
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from fakeface.data.prepare import prepare
+from fakeface.data.sources import download
+from fakeface.params import (
+    DataParams,
+    Fraction,
+    GanName,
+    Params,
+    ParamsError,
+    SplitParams,
+    read_yaml,
+    validate,
+)
+
+# -------------------------------------------------------------------------------------------------
+# How each generator of the zoo is trained: one typed recipe a family, read from zoo/params.yaml.
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class NetworkRecipe(_Strict):
+    """An architecture of ``fakeface.gans.architectures`` and its keyword arguments."""
+
+    architecture: Literal["dcgan", "pggan", "resnet", "stylegan2"]
+    config: dict[str, Any] = Field(default_factory=dict)
+
+
+class OptimiserRecipe(_Strict):
+    """Adam or RMSprop; ``betas`` apply to Adam only."""
+
+    name: Literal["adam", "rmsprop"] = "adam"
+    lr: float = Field(gt=0)
+    betas: tuple[float, float] = (0.5, 0.999)
+
+
+class GrowthRecipe(_Strict):
+    """Progressive growing: ``images`` at 4x4, then as many to blend in each scale and as many on it."""
+
+    images: int = Field(ge=1)
+
+
+class R1Recipe(_Strict):
+    """The R1 penalty, computed at every ``interval``-th step and weighted up for the steps between."""
+
+    gamma: float = Field(gt=0)
+    interval: int = Field(default=16, ge=1)
+
+
+class Recipe(_Strict):
+    """Everything that decides a generator's weights, apart from the photographs.
+
+    ``images`` counts real photographs shown to the discriminator, the unit of every learning curve.
+    ``drift`` weighs the mean square of the logits of photographs, which keeps a Wasserstein critic near zero
+    (Karras et al. 2018). ``precision: auto`` is bf16 where the machine computes in it, else fp32.
+    """
+
+    upsampler: Literal["transposed", "nearest", "bilinear"]
+    generator: NetworkRecipe
+    discriminator: NetworkRecipe
+    loss: Literal["non_saturating", "least_squares", "wasserstein", "hinge"]
+    optimiser_g: OptimiserRecipe
+    optimiser_d: OptimiserRecipe
+    discriminator_steps: int = Field(default=1, ge=1)
+    weight_clip: float | None = Field(default=None, gt=0)
+    gradient_penalty: float | None = Field(default=None, gt=0)
+    r1: R1Recipe | None = None
+    drift: float | None = Field(default=None, gt=0)
+    growth: GrowthRecipe | None = None
+    augmentations: list[Literal["colour", "translation"]] = Field(default_factory=list)
+    batch_size: int = Field(default=64, ge=2)
+    images: int = Field(ge=1)
+    ema_half_life: int = Field(default=10_000, ge=1)
+    snapshot_every: int = Field(default=50_000, ge=1)
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    seed: int = 0
+
+
+class ZooData(_Strict):
+    """Where the photographs that generators learn from come from; the meaning is params.yaml's."""
+
+    source: Literal["celeba-mini", "celeba", "folder"]
+    root: str | None = None
+    max_corrupt_fraction: Fraction = 0.01
+
+
+class ZooParams(_Strict):
+    """The whole of zoo/params.yaml."""
+
+    data: ZooData
+    image_size: Annotated[int, Field(ge=32, multiple_of=32)]
+    splits: SplitParams
+    gans: Annotated[dict[GanName, Recipe], Field(min_length=1)]
+
+    @property
+    def data_params(self) -> DataParams:
+        """The data section in the form that the main pipeline's stages read."""
+        return DataParams(**self.data.model_dump(), splits=self.splits)
+
+
+def load_zoo_params(path: str | Path = "zoo/params.yaml") -> ZooParams:
+    """Read and validate the zoo's params.
+
+    Raises:
+        ParamsError: with one line for each problem.
+    """
+    zoo: ZooParams = validate(ZooParams, read_yaml(path), path)
+    if zoo.data.source == "folder" and not zoo.data.root:
+        raise ParamsError(f"{path}: data.root must be a folder, zip or tar when source is 'folder', got null")
+    return zoo
+
+
+def load_recipe(path: str | Path, gan: str) -> Recipe:
+    """The recipe ``gans.<gan>`` of the zoo's params.
+
+    Raises:
+        ParamsError: if the file is wrong or has no such entry.
+    """
+    gans = load_zoo_params(path).gans
+    if gan not in gans:
+        raise ParamsError(f"{path}: gans has no entry {gan!r}, expected one of {', '.join(gans)}")
+    return gans[gan]
+
+
+# -------------------------------------------------------------------------------------------------
+# Photographs for training generators: the main pipeline's preprocessing and splits on the zoo's source.
+
+
+@dataclass(frozen=True)
+class _DataOnly:
+    """The two keys of params.yaml that ``download`` and ``prepare`` read."""
+
+    data: DataParams
+    image_size: int
+
+
+def prepare_photographs(zoo: ZooParams, out: Path) -> dict[str, Any]:
+    """Write ``out``/{train,val,test}; generators learn from train.
+
+    A photograph's split follows from its file name or the official partition, so one that the main
+    pipeline validates or tests with is never in train here, whichever of the two sources holds more.
+
+    Returns:
+        Counts, see :func:`fakeface.data.prepare.prepare`.
+
+    Raises:
+        SourceError, PrepareError, ArchiveError: see ``download`` and ``prepare``.
+    """
+    params = cast(Params, _DataOnly(zoo.data_params, zoo.image_size))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".raw.", dir=out.parent) as folder:
+        raw = Path(folder) / "raw"
+        download(params, raw)
+        return prepare(raw, out, params)
