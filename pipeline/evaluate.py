@@ -20,10 +20,17 @@ if __name__ == "__main__":
         test = load_split(Path("data/real"), Path("data/fake"), list(params.gans), "test")
         predictions = predict_protocols(params, detector, test)
         if fabric.is_global_zero:
-            lower = detector.lower_threshold
-            metrics = evaluation_metrics(params, detector.threshold, test, predictions, lower_threshold=lower)
+            lower = detector.rule.lower_threshold
+            metrics = evaluation_metrics(
+                params, detector.rule.threshold, test, predictions, lower_threshold=lower
+            )
             write_table(prediction_table(test, predictions), "data/predictions.csv")
             write_pictures(
-                Path("plots/evaluation"), params, detector.threshold, test, predictions, lower_threshold=lower
+                Path("plots/evaluation"),
+                params,
+                detector.rule.threshold,
+                test,
+                predictions,
+                lower_threshold=lower,
             )
             write_json("metrics/evaluation.json", provenance(params, device_name(fabric.device)) | metrics)

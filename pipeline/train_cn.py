@@ -25,12 +25,5 @@ if __name__ == "__main__":
         with live_curves("plots/cn", fabric) as log_epoch:
             result = train_cn(params, cffn, train, val, fabric, log_epoch)
         if fabric.is_global_zero:
-            save_cn(
-                "models/cn.safetensors",
-                result.cn,
-                result.threshold,
-                result.lower_threshold,
-                result.calibration,
-                result.score_offset,
-            )
+            save_cn("models/cn.safetensors", result.cn, result.rule)
             write_json("metrics/cn.json", provenance(params, device_name(fabric.device)) | result.metrics)

@@ -54,14 +54,13 @@ def whole(params: Params, root: Path, fabric: Fabric) -> dict[str, np.ndarray]:
     cffn = trainer.fit().cffn
     result = train_cn(params, cffn, trainer.train_data, trainer.val_data, fabric)
     detector = Detector(
-        cffn, result.cn, result.threshold, 64, fabric,
-        calibration=result.calibration, score_offset=result.score_offset,
+        cffn, result.cn, result.rule, 64, fabric,
     )  # fmt: skip
     test = load_split(root / "real", root / "fake", list(params.gans), "test")
     predictions = predict_protocols(params, detector, test)
     losses = [row[key] for row in trainer.history for key in ("train_loss", "val_loss")]
     scores = {name: one.scores for name, one in predictions.items()}
-    return {"losses": np.array(losses), "threshold": np.array(result.threshold), **scores}
+    return {"losses": np.array(losses), "threshold": np.array(result.rule.threshold), **scores}
 
 
 def interrupted(params: Params, root: Path, fabric: Fabric) -> dict[str, np.ndarray]:

@@ -171,17 +171,15 @@ def test_from_training_to_metrics(
     result = train_cn(tiny_params, cffn, *splits, fabric)
     for name, tensor in cffn.state_dict().items():
         assert torch.equal(tensor, before[name]), f"{name} changed although the CFFN is frozen"
-    lower = result.lower_threshold
-    detector = Detector(
-        cffn, result.cn, result.threshold, 64, fabric, result.calibration, lower, result.score_offset
-    )
-    assert detector.lower_threshold == lower
+    lower = result.rule.lower_threshold
+    detector = Detector(cffn, result.cn, result.rule, 64, fabric)
+    assert detector.rule.lower_threshold == lower
     test = load_split(*image_sets, list(tiny_params.gans), "test")
     predictions = predict_protocols(tiny_params, detector, test)
     metrics = evaluation_metrics(
-        tiny_params, detector.threshold, test, predictions, lower_threshold=detector.lower_threshold
+        tiny_params, detector.threshold, test, predictions, lower_threshold=detector.rule.lower_threshold
     )
-    assert (metrics["threshold"], metrics["lower_threshold"]) == (result.threshold, lower)
+    assert (metrics["threshold"], metrics["lower_threshold"]) == (result.rule.threshold, lower)
     assert metrics["held_out"] == ["sngan", "stylegan2", "digiface_dcgan"]
     for name in ("laundered", "mild", "clean"):
         blocks = metrics[name]
@@ -208,7 +206,7 @@ def test_batch_size_of_the_evaluation_does_not_matter(
     fabric = make_fabric(tiny_params)
     cffn = CffnTrainer(tiny_params, *splits, fabric).fit().cffn
     result = train_cn(tiny_params, cffn, *splits, fabric)
-    detector = Detector(cffn, result.cn, result.threshold, 64, fabric)
+    detector = Detector(cffn, result.cn, result.rule, 64, fabric)
     test = load_split(*image_sets, ["dcgan"], "test")
     other = tiny_params.model_copy(
         update={"evaluate": tiny_params.evaluate.model_copy(update={"batch_size": 20})}

@@ -14,7 +14,7 @@ from fakeface.data.archives import IMAGE_SUFFIXES, MAX_MEMBER_BYTES
 from fakeface.data.faces import FaceFinder, FaceTooSmallError, align
 from fakeface.data.preprocess import CorruptImageError, ImageTooSmallError, decode, preprocess
 from fakeface.detector.attribution_head import AttributionHead, attribution_features
-from fakeface.detector.decision import VERDICTS, verdicts
+from fakeface.detector.decision import VERDICTS
 from fakeface.detector.detector import Detector
 
 # -------------------------------------------------------------------------------------------------
@@ -210,7 +210,7 @@ def score_faces(
     if not prepared:
         return faces
     scores, _ = detector.score_and_embed(np.stack(prepared), batch_size)
-    decided = iter(zip(scores, verdicts(scores, detector.threshold, detector.lower_threshold), strict=True))
+    decided = iter(zip(scores, detector.rule.verdicts(scores), strict=True))
     result = []
     for face in faces:
         if face.pixels is not None:

@@ -93,10 +93,10 @@ def meaning(detector: Detector) -> str:
     """What the number before a name is, and where the verdicts part."""
     text = (
         "Second column: P(fake), were photographs and fakes equally many. "
-        f"Called fake above {detector.threshold:.4f}"
+        f"Called fake above {detector.rule.threshold:.4f}"
     )
-    if detector.lower_threshold < detector.threshold:
-        text += f", real below {detector.lower_threshold:.4f}, unsure between."
+    if detector.rule.lower_threshold < detector.rule.threshold:
+        text += f", real below {detector.rule.lower_threshold:.4f}, unsure between."
     else:
         text += ", else real."
     return text + " A verdict is a hint, no proof: see the detector's README.md."

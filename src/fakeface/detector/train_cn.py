@@ -25,7 +25,8 @@ from fakeface.base.errors import NonFiniteLossError
 from fakeface.base.files import reserve
 from fakeface.detector.batches import BalancedBatches, DetectorData, refuse_held_out, to_input
 from fakeface.detector.calibration import UNCALIBRATED, Calibration, fit_calibration, margins_of
-from fakeface.detector.score_offset import NO_SCORE_OFFSET, ScoreOffset, fit_score_offset, missing_detail
+from fakeface.detector.decision import DecisionRule
+from fakeface.detector.score_offset import NO_SCORE_OFFSET, fit_score_offset, missing_detail
 from fakeface.metrics.scores import choose_lower_threshold, choose_threshold, score_block
 from fakeface.models.cffn import FeatureNetwork
 from fakeface.models.cn import ClassificationNetwork
@@ -45,19 +46,13 @@ class CnResult:
 
     Attributes:
         cn: in evaluation mode.
-        threshold: images whose calibrated score is above are called fake.
-        score_offset: margins of photographs, which are taken off before calibration.
+        rule: fitted on validation images.
         metrics: what the training did, as in metrics/cn.json.
-        calibration: fitted on validation images.
-        lower_threshold: images whose calibrated score is below are called real.
     """
 
     cn: ClassificationNetwork
-    threshold: float
+    rule: DecisionRule
     metrics: dict[str, Any]
-    calibration: Calibration
-    lower_threshold: float
-    score_offset: ScoreOffset = NO_SCORE_OFFSET
 
 
 class View(NamedTuple):
@@ -261,8 +256,8 @@ def _fit(
         "score_offset": score_offset.numbers(),
         **decision,
     }
-    threshold, lower_threshold = decision["threshold"], decision["lower_threshold"]
-    return CnResult(network.eval(), threshold, metrics, calibration, lower_threshold, score_offset)
+    rule = DecisionRule(decision["threshold"], decision["lower_threshold"], calibration, score_offset)
+    return CnResult(network.eval(), rule, metrics)
 
 
 def _decide(

@@ -186,11 +186,11 @@ def write_bundle(
         BundleError: if the figures were measured at another threshold than the CN's.
     """
     _, image_size = load_cffn(cffn)
-    stored = load_cn(cn)
+    _, rule = load_cn(cn)
     figures = json.loads(evaluation.read_text(encoding="utf-8"))
-    if figures["threshold"] != stored.threshold:
+    if figures["threshold"] != rule.threshold:
         raise BundleError(
-            f"{evaluation}: measured at threshold {figures['threshold']}, but {cn} has {stored.threshold}; "
+            f"{evaluation}: measured at threshold {figures['threshold']}, but {cn} has {rule.threshold}; "
             "dvc repro evaluate"
         )
     with atomic_directory(out) as folder:
@@ -207,12 +207,7 @@ def write_bundle(
                 alignment_size=(WIDTH, HEIGHT),
                 alignment_landmarks=tuple((float(x), float(y)) for x, y in TEMPLATE),
             ),
-            decision=Decision(
-                threshold=stored.threshold,
-                lower_threshold=stored.lower_threshold,
-                score_offset=stored.score_offset.numbers(),
-                calibration=stored.calibration.numbers(),
-            ),
+            decision=Decision(**rule.numbers()),
             training=_training(params, training_table),
             attribution=_attribution(attribution, attribution_metrics),
             metrics={protocol: _summary(figures[protocol]) for protocol in PROTOCOLS},

@@ -49,17 +49,15 @@ def train_detector(params: Params, train: DetectorData, val: DetectorData, fabri
     detector = Detector(
         cffn,
         result.cn,
-        result.threshold,
+        result.rule,
         params.image_size,
         fabric,
-        calibration=result.calibration,
-        score_offset=result.score_offset,
     )
 
     def score(images: np.ndarray) -> np.ndarray:
         return detector.score_and_embed(images, params.evaluate.batch_size)[0]
 
-    return Trained(score, result.threshold)
+    return Trained(score, result.rule.threshold)
 
 
 def with_cffn(margin: float | None = None, score_offset: str | None = None, **changes: object) -> Method:

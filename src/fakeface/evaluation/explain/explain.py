@@ -74,7 +74,7 @@ def explain(params: Params, detector: Detector, folders: Folders, folder: Path) 
     write_embedding_splits(folder / "embedding_splits.png", splits, gans, held_out)
     return {
         "protocol": HEADLINE,
-        "threshold": detector.threshold,
+        "threshold": detector.rule.threshold,
         "n_real": int((test.sources == REAL).sum()),
         "n_fake": int((test.sources != REAL).sum()),
         "errors": error_counts(test),

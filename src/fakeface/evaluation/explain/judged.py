@@ -95,4 +95,4 @@ def judge(
     scores, embeddings = detector.score_and_embed(images, params.evaluate.batch_size)
     sources = np.array([REAL, *data.gans])[data.groups[rows]]
     names = data.manifest["name"].to_numpy(str)[rows]
-    return Judged(names, sources, images, scores, embeddings, detector.threshold)
+    return Judged(names, sources, images, scores, embeddings, detector.rule.threshold)
