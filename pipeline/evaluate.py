@@ -2,13 +2,18 @@
 
 from pathlib import Path
 
+from fakeface.base import stage_output
 from fakeface.base.errors import one_line_errors
-from fakeface.base.files import write_json
-from fakeface.base.runtime import device_name, make_fabric, provenance
+from fakeface.base.runtime import device_name, make_fabric, write_figures
 from fakeface.data.collect import write_table
 from fakeface.detector.batches import load_split
 from fakeface.detector.detector import Detector
-from fakeface.evaluation.evaluate import evaluation_metrics, predict_protocols, prediction_table
+from fakeface.evaluation.evaluate import (
+    evaluation_headline,
+    evaluation_metrics,
+    predict_protocols,
+    prediction_table,
+)
 from fakeface.params import load_params
 from fakeface.reporting.plots import write_pictures
 
@@ -33,4 +38,6 @@ if __name__ == "__main__":
                 predictions,
                 lower_threshold=lower,
             )
-            write_json("metrics/evaluation.json", provenance(params, device_name(fabric.device)) | metrics)
+            device = device_name(fabric.device)
+            write_figures("evaluation", params, metrics, evaluation_headline(metrics), device=device)
+            print(stage_output.evaluation(metrics))

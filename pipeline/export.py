@@ -4,9 +4,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from fakeface.base import stage_output
 from fakeface.base.errors import one_line_errors
-from fakeface.base.files import write_json
-from fakeface.base.runtime import provenance
+from fakeface.base.runtime import write_figures
 from fakeface.detector.batches import load_split
 from fakeface.detector.bundle import load_bundle
 from fakeface.detector.export import TOLERANCE, check_export, write_onnx
@@ -23,4 +23,5 @@ if __name__ == "__main__":
         batches = (test.images(range(start, min(start + step, len(test)))) for start in starts)
         worst = check_export(detector, "models/detector.onnx", batches)
         metrics = {"n_images": len(test), "max_score_difference": worst, "tolerance": TOLERANCE}
-        write_json("metrics/export.json", provenance(params) | metrics)
+        write_figures("export", params, metrics, {"max_score_difference": worst})
+        print(stage_output.export(metrics, "models/detector.onnx"))

@@ -31,7 +31,7 @@ IN_A_SMALL_CLONE = [
     "dvc repro",
     "dvc repro evaluate",
     "dvc metrics show metrics/evaluation.json",
-    "dvc metrics show metrics/curation.json",
+    "dvc metrics show reports/curation.json",
     "python -m fakeface.reporting.tables results",
     "python -m fakeface.reporting.tables readme README.md",
     "python -m fakeface.studies table losses",
@@ -69,7 +69,7 @@ SHORTENED = {
     "dvc exp run -n initial -S 'held_out=[lsgan,wgan_gp,pggan,sngan,stylegan2,digiface_dcgan]' evaluate": "--queue",
     "dvc exp run -S device=cuda -S precision=bf16 evaluate": "--queue",
     "dvc exp run -S devices=auto evaluate": "--queue",
-    "git restore params.yaml dvc.lock metrics plots && dvc checkout": "",
+    "git restore params.yaml dvc.lock metrics reports plots && dvc checkout": "",
 }
 # Run there, too, where nothing is to be had yet; what it says then.
 NOTHING_YET = {

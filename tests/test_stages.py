@@ -28,8 +28,17 @@ def test_a_stage_depends_on_exactly_the_source_files_that_it_imports(name: str) 
 
 def test_margin_reaches_only_stages_that_train_a_cffn_or_record_it() -> None:
     users = [name for name, stage in stages().items() if "margin" in stage.get("params", [])]
-    folds = ["leave_one_out", "leave_one_upsampler_out", "baselines", "baselines_upsampler"]
-    assert users == ["train_cffn", "bundle", "nested_validation", *folds]
+    assert users == ["train_cffn", "bundle", "nested_folds", "leave_one_out", "baselines"]
+
+
+@pytest.mark.parametrize("name", ["train_cffn", "train_cn", "nested_folds", "leave_one_out", "baselines"])
+def test_measuring_is_apart_from_training(name: str) -> None:
+    """Neither what is measured nor the code that measures makes a training stale."""
+    stage = stages()[name]
+    assert {"evaluate", "evaluate.bootstrap", "evaluate.embedding_points"}.isdisjoint(stage["params"])
+    assert {"leave_one_out", "leave_one_out.folds", "robustness", "leaks"}.isdisjoint(stage["params"])
+    measuring = {f"src/fakeface/evaluation/{module}.py" for module in ("scores", "compare", "abstention")}
+    assert measuring.isdisjoint(source_files(ROOT / "pipeline" / f"{name}.py"))
 
 
 def test_every_script_of_the_pipeline_says_how_to_run_it() -> None:

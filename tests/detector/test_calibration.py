@@ -197,7 +197,7 @@ def train_in(folder: Path, params: Params, monkeypatch: pytest.MonkeyPatch) -> t
     monkeypatch.chdir(folder)
     Path("params.yaml").write_text(yaml.safe_dump(params.model_dump(mode="json")))
     runpy.run_path(str(ROOT / "pipeline/train_cn.py"), run_name="__main__")
-    return Path("models/cn.safetensors").read_bytes(), Path("metrics/cn.json").read_bytes()
+    return Path("models/cn.safetensors").read_bytes(), Path("reports/cn.json").read_bytes()
 
 
 def swap(real: Path, fakes: list[Path], split: str) -> None:
@@ -294,7 +294,7 @@ def test_a_stored_detector_scores_as_the_trained_one(
     save_cffn(tmp_path / "models/cffn.safetensors", CFFN(tiny_params.cffn.feature_levels), 64)
     train_in(tmp_path, tiny_params, monkeypatch)
     _, stored = load_cn("models/cn.safetensors")
-    metrics = yaml.safe_load(Path("metrics/cn.json").read_text())
+    metrics = yaml.safe_load(Path("reports/cn.json").read_text())
     assert stored.calibration.numbers() == metrics["calibration"]
     assert stored.threshold == metrics["threshold"]
     assert stored.lower_threshold == metrics["lower_threshold"]

@@ -177,7 +177,7 @@ def test_from_training_to_metrics(
     test = load_split(*image_sets, list(tiny_params.gans), "test")
     predictions = predict_protocols(tiny_params, detector, test)
     metrics = evaluation_metrics(
-        tiny_params, detector.threshold, test, predictions, lower_threshold=detector.rule.lower_threshold
+        tiny_params, detector.rule.threshold, test, predictions, lower_threshold=detector.rule.lower_threshold
     )
     assert (metrics["threshold"], metrics["lower_threshold"]) == (result.rule.threshold, lower)
     assert metrics["held_out"] == ["sngan", "stylegan2", "digiface_dcgan"]

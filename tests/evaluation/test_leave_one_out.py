@@ -11,18 +11,10 @@ from fakeface.base.runtime import make_fabric
 from fakeface.data.image_sets import Folders
 from fakeface.detector.batches import DetectorData, load_split
 from fakeface.detector.train_cn import THRESHOLD_KEY
-from fakeface.evaluation.baselines import BASELINES
-from fakeface.evaluation.compare import fold_metrics, nested_metrics
-from fakeface.evaluation.folds import gan_fold, nested_folds, upsampler_fold
-from fakeface.evaluation.leave_one_out import (
-    COMPARED,
-    Trained,
-    score_compared,
-    score_fold,
-    score_nested,
-    train_detector,
-    with_frozen_threshold,
-)
+from fakeface.evaluation.baselines import BASELINES, COMPARED, score_compared, with_frozen_threshold
+from fakeface.evaluation.compare import fold_metrics, nested_headline, nested_report
+from fakeface.evaluation.folds import make_fold
+from fakeface.evaluation.leave_one_out import Trained, score_fold, score_nested, train_detector
 from fakeface.params import Params, load_params
 
 ROOT = Path(__file__).parents[2]
@@ -37,7 +29,7 @@ def quick(tiny_params: Params) -> Params:
 
 
 def test_detector_and_baseline_on_one_fold(quick: Params, image_sets: tuple[Path, Path]) -> None:
-    fold = gan_fold(quick, "dcgan")
+    fold = make_fold(quick, "dcgan")
     assert fold.train_gans == ("wgan",)
     methods = {"detector": train_detector, "dct": with_frozen_threshold(BASELINES["dct"])}
     fabric = make_fabric(quick)
@@ -69,7 +61,12 @@ def test_thinned_folds_keep_every_validation_photograph(quick: Params, image_set
         return Trained(lambda images: images.mean(axis=(1, 2, 3)) / 255, 0.5)
 
     scores = score_fold(
-        thin, gan_fold(thin, "dcgan"), {"count": count}, [0], Folders(image_sets[0].parent), make_fabric(thin)
+        thin,
+        make_fold(thin, "dcgan"),
+        {"count": count},
+        [0],
+        Folders(image_sets[0].parent),
+        make_fabric(thin),
     )
     assert sizes == [[8, 8], [10, 2]]
     assert np.bincount(scores.labels).tolist() == [5, 5]
@@ -81,7 +78,7 @@ def test_methods_that_ours_is_compared_with(quick: Params, image_sets: tuple[Pat
     settings = quick.leave_one_out.model_copy(update={"never_train": []})
     gans = {name: load_params(ROOT / "params.yaml").gans[name] for name in names}
     params = quick.model_copy(update={"leave_one_out": settings, "gans": gans})
-    fold = upsampler_fold(params, "transposed")
+    fold = make_fold(params, "transposed")
     scores = score_compared(params, fold, Folders(image_sets[0].parent), make_fabric(params))
     assert [run.method for run in scores.runs] == list(COMPARED)
     for run in scores.runs:
@@ -98,22 +95,27 @@ def test_methods_that_ours_is_compared_with(quick: Params, image_sets: tuple[Pat
 
 
 def test_nested_scores_are_those_of_validation_images(quick: Params, image_sets: tuple[Path, Path]) -> None:
-    folds = score_nested(quick, nested_folds(quick), Folders(image_sets[0].parent), make_fabric(quick))
+    nested = score_nested(quick, Folders(image_sets[0].parent), make_fabric(quick))
+    folds = nested["gans"]
     assert list(folds) == ["dcgan", "wgan"]
     for gan, scores in folds.items():
         assert all("/val/" in name for name in scores.names)
         assert set(scores.gans) == {"", gan}
         assert list(scores.runs[0].scores) == ["laundered", "mild", "clean", "corrupted"]
-    metrics = nested_metrics(folds, {})
+    report = nested_report(nested)
+    metrics = report["gans"]
     corrupted = np.mean([values["corrupted"] for values in metrics["auroc_per_fold"].values()])
     assert metrics["corrupted"]["auroc"]["mean"] == pytest.approx(corrupted)
     assert set(metrics["auroc_per_fold"]) == {"dcgan", "wgan"}
     mean = np.mean([values["mild"] for values in metrics["auroc_per_fold"].values()])
     assert metrics["mild"]["auroc"]["mean"] == pytest.approx(mean)
-    alone = nested_metrics({}, {})
+    assert "needs two upsamplers" in report["upsamplers"]["undefined"]["mild"]
+    headline = nested_headline(report)
+    assert headline["gans"]["corrupted"] == metrics["corrupted"]["auroc"]["mean"]
+    assert headline["upsamplers"] == {"laundered": None, "corrupted": None}
+    alone = nested_report({"gans": {}, "upsamplers": {}})["gans"]
     assert alone["mild"] is None
     assert "needs two GANs" in alone["undefined"]["mild"]
-    assert "needs two upsamplers" in metrics["upsamplers"]["undefined"]["mild"]
 
 
 def test_no_method_is_shown_the_left_out_gan(quick: Params, image_sets: tuple[Path, Path]) -> None:
@@ -135,7 +137,7 @@ def test_no_method_is_shown_the_left_out_gan(quick: Params, image_sets: tuple[Pa
 
     score_fold(
         quick,
-        gan_fold(quick, "dcgan"),
+        make_fold(quick, "dcgan"),
         {"spy": spy},
         [3, 4],
         Folders(image_sets[0].parent),

@@ -265,7 +265,7 @@ def test_a_rerun_of_the_script_gives_the_same_bytes(
     (tmp_path / "models").mkdir()
     save_cffn("models/cffn.safetensors", case.detector.cffn, 64)
     save_cn("models/cn.safetensors", case.detector.cn, case.detector.rule)
-    names = ("metrics/robustness.json", "plots/robustness.json", "plots/robustness.png")
+    names = ("reports/robustness.json", "plots/robustness.json", "plots/robustness.png")
     runs = []
     for _ in range(2):
         runpy.run_path(str(REPOSITORY / "pipeline" / "robustness.py"), run_name="__main__")

@@ -27,7 +27,7 @@ from fakeface.detector.batches import BalancedBatches, DetectorData, refuse_held
 from fakeface.detector.calibration import UNCALIBRATED, Calibration, fit_calibration, margins_of
 from fakeface.detector.decision import DecisionRule
 from fakeface.detector.score_offset import NO_SCORE_OFFSET, fit_score_offset, missing_detail
-from fakeface.metrics.scores import choose_lower_threshold, choose_threshold, score_block
+from fakeface.metrics.thresholds import calibration_error, choose_lower_threshold, choose_threshold
 from fakeface.models.cffn import FeatureNetwork
 from fakeface.models.cn import ClassificationNetwork
 from fakeface.params import Params, ProtocolParams
@@ -47,7 +47,7 @@ class CnResult:
     Attributes:
         cn: in evaluation mode.
         rule: fitted on validation images.
-        metrics: what the training did, as in metrics/cn.json.
+        metrics: what the training did, as in reports/cn.json.
     """
 
     cn: ClassificationNetwork
@@ -272,7 +272,7 @@ def _decide(
         photograph_margins: of its photographs, once for each chain: the threshold holds under every one.
 
     Returns:
-        The calibration, and what metrics/cn.json says of it and of the thresholds.
+        The calibration, and what reports/cn.json says of it and of the thresholds.
     """
     calibration = fit_calibration(params.cn.calibration, margins, val.labels)
     scores, real = calibration.scores(margins), val.groups == 0
@@ -283,7 +283,6 @@ def _decide(
     gans = val.groups[~real]
     lower_threshold = choose_lower_threshold(scores[~real], params.cn.target_fnr, groups=gans)
     logits = np.column_stack([np.zeros_like(margins), calibration.logits(margins)])
-    uncalibrated = score_block(val.labels, UNCALIBRATED.scores(margins), threshold)
     return calibration, {
         "threshold": threshold,
         "lower_threshold": lower_threshold,
@@ -292,8 +291,8 @@ def _decide(
         "n_val_real": int(real.sum()),
         "n_val_fake": len(gans),
         "calibration": calibration.numbers(),
-        "val_ece_uncalibrated": uncalibrated["ece"],
-        "val_ece": score_block(val.labels, scores, threshold)["ece"],
+        "val_ece_uncalibrated": calibration_error(~real, UNCALIBRATED.scores(margins)),
+        "val_ece": calibration_error(~real, scores),
         "calibrated_val_loss": float(
             _balanced_cross_entropy(torch.from_numpy(logits), torch.from_numpy(val.labels))
         ),

@@ -152,7 +152,7 @@ LICENCE = (
     "CelebA is for non-commercial research only, and so are networks that learnt from it. Frozen layers: "
     f"EfficientNet-Lite0, Apache-2.0. Face detector: {FACES_LICENCE}."
 )
-# Of each block of metrics/evaluation.json.
+# Of each block of reports/evaluation.json.
 FIGURES = ("n_real", "n_fake", "auroc", "auroc_ci95", "precision", "recall", "fpr", "ece")
 
 
@@ -174,8 +174,8 @@ def write_bundle(
         cffn, cn, attribution: weight files.
         faces: ONNX file of the face detector.
         training_table: data/training.csv.
-        evaluation: metrics/evaluation.json.
-        attribution_metrics: metrics/attribution.json.
+        evaluation: reports/evaluation.json.
+        attribution_metrics: reports/attribution.json.
         out: the bundle's folder.
 
     Returns:

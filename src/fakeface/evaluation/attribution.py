@@ -164,6 +164,12 @@ def attribution_metrics(
     return heads[SHIPPED], figures, table
 
 
+def attribution_headline(report: dict[str, Any]) -> dict[str, Any]:
+    """Content of metrics/attribution.json: of the shipped head, laundered."""
+    block = report[report["features"]][PROTOCOLS[0]]
+    return {"accuracy": block["accuracy"], "open_set_auroc": block["open_set"]["mean"]}
+
+
 def closed_set(head: AttributionHead, kind: str, test: Features, names: list[str]) -> dict[str, Any]:
     """Accuracy and recall over test images of the GANs that the head knows."""
     rows = np.isin(test.gans, [names.index(gan) for gan in head.gans])

@@ -17,8 +17,14 @@ from tqdm import tqdm
 
 from fakeface.base.errors import FakefaceError
 from fakeface.base.lite0 import LITE0
+from fakeface.data.image_sets import Folders
 from fakeface.detector.batches import DetectorData, refuse_held_out
+from fakeface.detector.train_cn import THRESHOLD_KEY
+from fakeface.evaluation.fold_scores import FoldScores
+from fakeface.evaluation.folds import Fold
+from fakeface.evaluation.leave_one_out import Method, Trained, score_fold, with_cffn
 from fakeface.metrics.extractors import extract, open_extractor
+from fakeface.metrics.thresholds import choose_threshold
 from fakeface.params import Params, ProtocolParams
 
 # -------------------------------------------------------------------------------------------------
@@ -438,6 +444,52 @@ def fit_lite0_probe(params: Params, data: DetectorData, fabric: Fabric, limit: i
 
 
 # -------------------------------------------------------------------------------------------------
-# The baselines by the names that tables and commands use.
+# What our detector is compared with on the same folds: the paper's, one without pairs, and baselines.
+#
+# The keys of :data:`COMPARED` are the names that tables and commands use.
 
 BASELINES: dict[str, Fit] = {"dct": fit_dct, "spectrum": fit_spectrum, "lite0": fit_lite0_probe}
+
+
+def with_frozen_threshold(fit: Fit) -> Method:
+    """A baseline as a method: its threshold is chosen on validation photographs, by the detector's rule."""
+
+    def train_baseline(params: Params, train: DetectorData, val: DetectorData, fabric: Fabric) -> Trained:
+        score = fit(params, train, fabric)
+        photographs = np.flatnonzero(val.groups == 0)
+        thresholds = [
+            choose_threshold(
+                score(val.laundered(photographs, [chain], [params.seed, THRESHOLD_KEY, number, 0])),
+                params.cn.target_fpr,
+            )
+            for number, chain in enumerate(params.augmentation)
+        ]
+        return Trained(score, max(thresholds))
+
+    return train_baseline
+
+
+# `paper`: Hsu, Zhuang and Lee's network, loss and margin, whatever the params say of ours.
+# `cross_entropy`: our network without pairs; a linear layer classifies its embedding.
+COMPARED: dict[str, Method] = {
+    "paper": with_cffn(
+        reference="none",
+        margin=0.5,
+        variant="paper",
+        loss="contrastive",
+        unit_norm=False,
+        feature_levels=(2, 3, 4),
+        pairing="batch",
+        pseudo_fakes=0.0,
+        corrupted=0.0,
+        crop=None,
+    ),
+    "cross_entropy": with_cffn(loss="cross_entropy", pairing="batch"),
+    **{name: with_frozen_threshold(fit) for name, fit in BASELINES.items()},
+}
+
+
+def score_compared(params: Params, fold: Fold, folders: Folders, fabric: Fabric) -> FoldScores:
+    """What ours is compared with on the same fold, once a seed of ``leave_one_out.baseline_seeds``."""
+    seeds = range(params.seed, params.seed + params.leave_one_out.baseline_seeds)
+    return score_fold(params, fold, COMPARED, seeds, folders, fabric)

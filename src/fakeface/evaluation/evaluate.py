@@ -115,7 +115,7 @@ def evaluation_metrics(
 
     Returns:
         ``threshold``, ``lower_threshold``, ``held_out`` and one entry a protocol, as in
-        metrics/evaluation.json. All blocks but those of single GANs also say how often it is unsure.
+        reports/evaluation.json. All blocks but those of single GANs also say how often it is unsure.
     """
     real = test.groups == 0
     lower = threshold if lower_threshold is None else lower_threshold
@@ -145,6 +145,29 @@ def evaluation_metrics(
         }
         result[name] = blocks
     return result
+
+
+def evaluation_headline(report: dict[str, Any]) -> dict[str, Any]:
+    """Content of metrics/evaluation.json, from what :func:`evaluation_metrics` returned.
+
+    Returns:
+        By protocol ``seen`` and ``unseen``, each with ``auroc``, ``precision``, ``recall`` and ``fpr``;
+        ``per_gan``, laundered: ``auroc``, ``precision``, ``recall``.
+    """
+
+    def few(block: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+        return {name: block[name] for name in names}
+
+    figures: dict[str, Any] = {
+        protocol: {
+            part: few(report[protocol][part], ("auroc", "precision", "recall", "fpr"))
+            for part in ("seen", "unseen")
+        }
+        for protocol in PROTOCOLS
+    }
+    per_gan = report[PROTOCOLS[0]]["per_gan"]
+    figures["per_gan"] = {gan: few(block, ("auroc", "precision", "recall")) for gan, block in per_gan.items()}
+    return figures
 
 
 def prediction_table(test: DetectorData, predictions: dict[str, Predictions]) -> pd.DataFrame:

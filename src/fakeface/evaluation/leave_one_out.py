@@ -9,21 +9,22 @@ import numpy as np
 from lightning_fabric import Fabric
 
 from fakeface.base import processes
+from fakeface.base.runtime import device_name
 from fakeface.data.image_sets import Folders, Split
 from fakeface.detector.batches import DetectorData, load_split, load_training
 from fakeface.detector.detector import Detector
 from fakeface.detector.train_cffn import CffnTrainer
-from fakeface.detector.train_cn import THRESHOLD_KEY, train_cn
-from fakeface.evaluation.baselines import BASELINES, Fit
-from fakeface.evaluation.compare import DETECTOR
+from fakeface.detector.train_cn import train_cn
 from fakeface.evaluation.evaluate import laundered_batches
-from fakeface.evaluation.fold_scores import FoldScores, Run
-from fakeface.evaluation.folds import Fold, fold_params
-from fakeface.metrics.scores import choose_threshold
+from fakeface.evaluation.fold_scores import DETECTOR, FoldScores, Run
+from fakeface.evaluation.folds import Fold, fold_params, nested_folds
 from fakeface.params import Params
 
 # -------------------------------------------------------------------------------------------------
-# A detector as the folds see it: trained on two splits, it scores images against a frozen threshold.
+# One fold: train on some GANs, several times, and score the test images of those left out.
+#
+# Nothing is measured here: what the scores say is computed by :mod:`fakeface.evaluation.compare`, so that
+# another way to measure trains nothing anew.
 
 # uint8 (N, S, S, 3) to P(fake) float64 (N,).
 Scorer = Callable[[np.ndarray], np.ndarray]
@@ -74,10 +75,6 @@ def with_cffn(margin: float | None = None, score_offset: str | None = None, **ch
     return train_variant
 
 
-# -------------------------------------------------------------------------------------------------
-# One fold: train on some GANs, several times, and score the test images of those left out.
-
-
 def score_fold(
     params: Params,
     fold: Fold,
@@ -121,7 +118,13 @@ def score_fold(
                 processes.gather_array(method.score(images), len(rows), fabric)
             )
     runs = tuple(
-        Run(name, seed, method.threshold, {key: np.concatenate(parts) for key, parts in run.items()})
+        Run(
+            name,
+            seed,
+            method.threshold,
+            {key: np.concatenate(parts) for key, parts in run.items()},
+            device_name(fabric.device),
+        )
         for (name, seed), method, run in zip(keys, trained, scores, strict=True)
     )
     gans = np.array(["", *test.gans])[test.groups]
@@ -134,65 +137,21 @@ def score_detector(params: Params, fold: Fold, folders: Folders, fabric: Fabric)
     return score_fold(params, fold, {DETECTOR: train_detector}, seeds, folders, fabric)
 
 
-def score_nested(
-    params: Params, folds: Sequence[Fold], folders: Folders, fabric: Fabric
-) -> dict[str, FoldScores]:
-    """Folds among the GANs that may be seen, scored on the validation split.
+def score_nested(params: Params, folders: Folders, fabric: Fabric) -> dict[str, dict[str, FoldScores]]:
+    """The folds of :func:`fakeface.evaluation.folds.nested_folds`, scored on the validation split.
 
     Settings are chosen by this: neither a held-out GAN nor a test image plays a part. The photographs are
     those that choose checkpoint and threshold, which flatters every setting alike. Corrupted images are
     scored, too, because good settings are all perfect on the others.
+
+    Returns:
+        Scores by name of the fold, for ``gans`` and for ``upsamplers``.
     """
     detectors, seeds = {DETECTOR: train_detector}, [params.seed]
     return {
-        fold.name: score_fold(params, fold, detectors, seeds, folders, fabric, "val", corrupted=True)
-        for fold in folds
+        kind: {
+            fold.name: score_fold(params, fold, detectors, seeds, folders, fabric, "val", corrupted=True)
+            for fold in folds
+        }
+        for kind, folds in nested_folds(params).items()
     }
-
-
-# -------------------------------------------------------------------------------------------------
-# What our detector is compared with on the same folds: the paper's, one without pairs, and baselines.
-
-
-def with_frozen_threshold(fit: Fit) -> Method:
-    """A baseline as a method: its threshold is chosen on validation photographs, by the detector's rule."""
-
-    def train_baseline(params: Params, train: DetectorData, val: DetectorData, fabric: Fabric) -> Trained:
-        score = fit(params, train, fabric)
-        photographs = np.flatnonzero(val.groups == 0)
-        thresholds = [
-            choose_threshold(
-                score(val.laundered(photographs, [chain], [params.seed, THRESHOLD_KEY, number, 0])),
-                params.cn.target_fpr,
-            )
-            for number, chain in enumerate(params.augmentation)
-        ]
-        return Trained(score, max(thresholds))
-
-    return train_baseline
-
-
-# `paper`: Hsu, Zhuang and Lee's network, loss and margin, whatever the params say of ours.
-# `cross_entropy`: our network without pairs; a linear layer classifies its embedding.
-COMPARED: dict[str, Method] = {
-    "paper": with_cffn(
-        score_offset="none",
-        margin=0.5,
-        variant="paper",
-        loss="contrastive",
-        unit_norm=False,
-        feature_levels=(2, 3, 4),
-        pairing="batch",
-        pseudo_fakes=0.0,
-        corrupted=0.0,
-        crop=None,
-    ),
-    "cross_entropy": with_cffn(loss="cross_entropy", pairing="batch"),
-    **{name: with_frozen_threshold(fit) for name, fit in BASELINES.items()},
-}
-
-
-def score_compared(params: Params, fold: Fold, folders: Folders, fabric: Fabric) -> FoldScores:
-    """What ours is compared with on the same fold, once a seed of ``leave_one_out.baseline_seeds``."""
-    seeds = range(params.seed, params.seed + params.leave_one_out.baseline_seeds)
-    return score_fold(params, fold, COMPARED, seeds, folders, fabric)

@@ -136,3 +136,13 @@ def robustness_metrics(params: Params, detector: Detector, test: DetectorData) -
                 for strength in strengths
             }
     return result
+
+
+def robustness_headline(report: dict[str, Any]) -> dict[str, Any]:
+    """Content of metrics/robustness.json: ``worst_auroc`` of each family, over its strengths and all GANs."""
+    worst = {}
+    for family in CORRUPTIONS:
+        if family in report:
+            values = [block["auroc"] for block in report[family].values() if block["auroc"] is not None]
+            worst[family] = min(values, default=None)
+    return {"worst_auroc": worst}

@@ -83,7 +83,7 @@ class ProbedData:
 
 
 # -------------------------------------------------------------------------------------------------
-# All probes on the data of the pipeline: the figures of metrics/leaks.json.
+# All probes on the data of the pipeline: the figures of reports/leaks.json.
 
 # At most so many images of a class, evenly spaced. More would sharpen the figures and cost minutes:
 # with 1,000 photographs the standard error of the route probe is 0.01, a fifth of the usual tolerance.

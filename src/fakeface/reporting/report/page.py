@@ -57,7 +57,7 @@ footer { height: 4rem; }
 <body>
 <header>
 <h1>How well are fake faces found, also those of GANs never seen?</h1>
-<p class="soft">Report of one run of fakeface. All figures come from its metrics files. Fake is the positive class.
+<p class="soft">Report of one run of fakeface. All figures come from its files in reports/. Fake is the positive class.
 <i>Laundered</i> pictures were rescaled and compressed on their way, <i>mild</i> ones compressed, <i>clean</i> ones neither.</p>
 <div class="figures">
 {% for value, what, range in headline %}<div><b>{{ value }}</b>{{ what }}<br><small>laundered; {{ range }}</small></div>
