@@ -6,6 +6,7 @@ from fakeface.base.errors import one_line_errors
 from fakeface.base.files import write_json
 from fakeface.base.runtime import device_name, make_fabric, provenance
 from fakeface.data.collect import write_table
+from fakeface.data.image_sets import Folders
 from fakeface.detector.batches import load_split
 from fakeface.detector.detector import Detector
 from fakeface.evaluation.evaluate import evaluation_metrics, predict_protocols, prediction_table
@@ -17,12 +18,13 @@ if __name__ == "__main__":
         params = load_params()
         fabric = make_fabric(params, parallel=True)
         detector = Detector.load("models/cffn.safetensors", "models/cn.safetensors", fabric)
-        test = load_split(Path("data/real"), Path("data/fake"), list(params.gans), "test")
+        folders = Folders()
+        test = load_split(folders.real, folders.fake, list(params.gans), "test")
         predictions = predict_protocols(params, detector, test)
         if fabric.is_global_zero:
             lower = detector.lower_threshold
             metrics = evaluation_metrics(params, detector.threshold, test, predictions, lower_threshold=lower)
-            write_table(prediction_table(test, predictions), "data/predictions.csv")
+            write_table(prediction_table(test, predictions), folders.root / "predictions.csv")
             write_pictures(
                 Path("plots/evaluation"), params, detector.threshold, test, predictions, lower_threshold=lower
             )
