@@ -127,7 +127,7 @@ def test_summary_shows_auroc_recall_and_false_positives_under_laundering(project
     auroc, recall = f"{block['auroc']:.3f} [{low:.3f}, {high:.3f}]", f"{block['recall']:.3f}"
     assert cells(text, "wgan_gp") == ["wgan_gp", "seen", auroc, recall]
     assert cells(text, "all unseen")[2:] == cells(text, "sngan")[2:]
-    assert f"{blocks['overall']['fpr']:.1%} of the photographs lie above it" in text
+    assert f"{blocks['overall']['fpr']:.1%} are above it" in text
     assert_rectangular(text)
 
 

@@ -117,10 +117,11 @@ def _summary_table(evaluation: dict[str, Any], metrics: Path) -> str:
         auroc, recall = (get(evaluation, path, protocol, *keys, name) for name in ("auroc", "recall"))
         lines.append([label, role, number(auroc, block.get("auroc_ci95")), number(recall)])
     overall = get(evaluation, path, protocol, "overall")
+    threshold, above = evaluation["threshold"], overall["fpr"]
     caption = (
-        f"{overall['n_real']} test photographs against {overall['n_fake']} fakes, `{protocol}`. Recall is the "
-        f"share of fakes above the frozen threshold {evaluation['threshold']:.3f}; {overall['fpr']:.1%} of the "
-        "photographs lie above it, too."
+        f"{overall['n_real']} test photographs against {overall['n_fake']} fakes, `{protocol}`. Recall is "
+        f"the share of fakes above the frozen threshold {threshold:.3f}. Of the photographs, {above:.1%} are "
+        "above it."
     )
     header = ["GAN", "in training", "AUROC [95 %]", "recall"]
     return f"{markdown_table(header, lines)}\n\n{caption}"
