@@ -6,6 +6,7 @@ from fakeface.base import stage_output
 from fakeface.base.errors import one_line_errors
 from fakeface.base.runtime import device_name, make_fabric, write_figures
 from fakeface.data.collect import write_table
+from fakeface.data.image_sets import Folders
 from fakeface.detector.batches import load_split
 from fakeface.detector.detector import Detector
 from fakeface.evaluation.evaluate import (
@@ -22,14 +23,15 @@ if __name__ == "__main__":
         params = load_params()
         fabric = make_fabric(params, parallel=True)
         detector = Detector.load("models/cffn.safetensors", "models/cn.safetensors", fabric)
-        test = load_split(Path("data/real"), Path("data/fake"), list(params.gans), "test")
+        folders = Folders()
+        test = load_split(folders.real, folders.fake, list(params.gans), "test")
         predictions = predict_protocols(params, detector, test)
         if fabric.is_global_zero:
             lower = detector.rule.lower_threshold
             metrics = evaluation_metrics(
                 params, detector.rule.threshold, test, predictions, lower_threshold=lower
             )
-            write_table(prediction_table(test, predictions), "data/predictions.csv")
+            write_table(prediction_table(test, predictions), folders.root / "predictions.csv")
             write_pictures(
                 Path("plots/evaluation"),
                 params,

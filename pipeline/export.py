@@ -1,12 +1,11 @@
 """Write the detector as ONNX and compare it with PyTorch on the test split: python pipeline/export.py"""
 
-from pathlib import Path
-
 from tqdm import tqdm
 
 from fakeface.base import stage_output
 from fakeface.base.errors import one_line_errors
 from fakeface.base.runtime import write_figures
+from fakeface.data.image_sets import Folders
 from fakeface.detector.batches import load_split
 from fakeface.detector.bundle import load_bundle
 from fakeface.detector.export import TOLERANCE, check_export, write_onnx
@@ -17,7 +16,8 @@ if __name__ == "__main__":
         params = load_params()
         detector = load_bundle("models/detector", "cpu").detector
         write_onnx(detector, "models/detector.onnx")
-        test = load_split(Path("data/real"), Path("data/fake"), list(params.gans), "test")
+        folders = Folders()
+        test = load_split(folders.real, folders.fake, list(params.gans), "test")
         step = params.evaluate.batch_size
         starts = tqdm(range(0, len(test), step), desc="export", disable=None)
         batches = (test.images(range(start, min(start + step, len(test)))) for start in starts)

@@ -118,6 +118,19 @@ def test_detection_table_shows_the_metrics(project, capsys):
     assert_rectangular(text)
 
 
+def test_summary_shows_auroc_recall_and_false_positives_under_laundering(project, capsys):
+    assert main(["results", "--part", "summary"]) == 0
+    text = capsys.readouterr().out
+    blocks = json.loads((project / "metrics/evaluation.json").read_text())["laundered"]
+    block = blocks["per_gan"]["wgan_gp"]
+    low, high = block["auroc_ci95"]
+    auroc, recall = f"{block['auroc']:.3f} [{low:.3f}, {high:.3f}]", f"{block['recall']:.3f}"
+    assert cells(text, "wgan_gp") == ["wgan_gp", "seen", auroc, recall]
+    assert cells(text, "all unseen")[2:] == cells(text, "sngan")[2:]
+    assert f"{blocks['overall']['fpr']:.1%} are above it" in text
+    assert_rectangular(text)
+
+
 def test_quality_table_names_the_extractor(project, capsys):
     assert main(["results", "--part", "quality"]) == 0
     text = capsys.readouterr().out

@@ -74,7 +74,7 @@ class Training(_Part):
 
 
 class Attribution(_Part):
-    """Which GANs a fake may be said to resemble, and how well they are told apart, by protocol.
+    """Which GANs the head can name, and how well it tells them apart, by protocol.
 
     ``accuracy``: share of right names among test images of these GANs. ``open_set``: AUROC of images of a GAN
     that the head does not know against those that it knows, mean over GANs left out.

@@ -1,4 +1,4 @@
-"""Learning rate as a pure function of the step, so that a resumed run needs no scheduler's state."""
+"""Training of the CFFN by pairs: its learning rate, its steps, its validation, resumable at any step."""
 
 from __future__ import annotations
 

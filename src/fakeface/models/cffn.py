@@ -1,4 +1,4 @@
-"""What every variant of the common fake feature network has: level maps, an embedding, a joint map."""
+"""The common fake feature network (CFFN): the paper's, a residual one, and one on frozen ImageNet layers."""
 
 from __future__ import annotations
 

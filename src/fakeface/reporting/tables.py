@@ -48,12 +48,14 @@ def results_tables(reports: Path, part: str = "both") -> str:
 
     Args:
         reports: folder that holds ``evaluation.json`` and ``quality/<gan>.json``.
-        part: ``detection``, ``quality`` or ``both``.
+        part: ``detection``, ``quality`` or ``both``; ``summary`` for AUROC and recall, laundered.
 
     Raises:
         TableError: for a file or a key that is missing.
     """
     evaluation = _evaluation(reports)
+    if part == "summary":
+        return _summary_table(evaluation, reports)
     tables = []
     if part in ("both", "detection"):
         tables.append(_detection_table(evaluation, reports))
@@ -96,21 +98,43 @@ def compare_table(first: Path, second: Path, names: Sequence[str], protocol: str
     return f"{markdown_table(header, rows)}\n\nProtocol `{protocol}`; {counts} of {names[0]}."
 
 
-def _detection_table(evaluation: dict[str, Any], reports: Path) -> str:
-    path = reports / "evaluation.json"
+def _rows(evaluation: dict[str, Any], path: Path) -> list[tuple[str, str, tuple[str, ...]]]:
+    """Label, role in training and keys of each block: seen GANs, unseen ones, groups."""
     held_out = evaluation["held_out"]
     gans = list(get(evaluation, path, PROTOCOLS[0], "per_gan"))
     rows: list[tuple[str, str, tuple[str, ...]]]
     rows = [(gan, "seen", ("per_gan", gan)) for gan in gans if gan not in held_out]
     rows += [(gan, "**unseen**", ("per_gan", gan)) for gan in gans if gan in held_out]
     rows += [(f"all {group}", group, (group,)) for group in ("seen", "unseen")] if held_out else []
-    rows += [("all", "", ("overall",))]
+    return [*rows, ("all", "", ("overall",))]
+
+
+def _summary_table(evaluation: dict[str, Any], reports: Path) -> str:
+    path, protocol = reports / "evaluation.json", PROTOCOLS[0]
+    lines = []
+    for label, role, keys in _rows(evaluation, path):
+        block = get(evaluation, path, protocol, *keys)
+        auroc, recall = (get(evaluation, path, protocol, *keys, name) for name in ("auroc", "recall"))
+        lines.append([label, role, number(auroc, block.get("auroc_ci95")), number(recall)])
+    overall = get(evaluation, path, protocol, "overall")
+    threshold, above = evaluation["threshold"], overall["fpr"]
+    caption = (
+        f"{overall['n_real']} test photographs against {overall['n_fake']} fakes, `{protocol}`. Recall is "
+        f"the share of fakes above the frozen threshold {threshold:.3f}. Of the photographs, {above:.1%} are "
+        "above it."
+    )
+    header = ["GAN", "in training", "AUROC [95 %]", "recall"]
+    return f"{markdown_table(header, lines)}\n\n{caption}"
+
+
+def _detection_table(evaluation: dict[str, Any], metrics: Path) -> str:
+    path = metrics / "evaluation.json"
     header = ["GAN", "in training"]
     header += [
         f"{name}: {column}" for name in PROTOCOLS for column in ("AUROC [95 %]", "precision", "recall")
     ]
     lines = []
-    for label, role, keys in rows:
+    for label, role, keys in _rows(evaluation, path):
         line = [label, role]
         for protocol in PROTOCOLS:
             auroc, precision, recall = (
@@ -233,7 +257,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     results = commands.add_parser("results", help="detection and image quality per GAN")
     results.add_argument("--reports", type=Path, default=Path("reports"), metavar="DIR")
-    results.add_argument("--part", choices=("both", "detection", "quality"), default="both")
+    results.add_argument("--part", choices=("both", "detection", "quality", "summary"), default="both")
     compare = commands.add_parser("compare", help="precision and recall per GAN of two runs")
     compare.add_argument("first", type=Path, metavar="DIR_A")
     compare.add_argument("second", type=Path, metavar="DIR_B")
@@ -246,7 +270,7 @@ def _parser() -> argparse.ArgumentParser:
     cards.add_argument("folder", type=Path, metavar="DIR")
     memorisation = commands.add_parser("memorisation", help="distances to the nearest training photograph")
     memorisation.add_argument("folder", type=Path, metavar="DIR")
-    study = commands.add_parser("study", help="experiments of python -m fakeface.studies")
+    study = commands.add_parser("study", help="experiments of python -m fakeface.reporting.studies")
     study.add_argument("name", choices=list(STUDIES))
     study.add_argument("folder", type=Path, metavar="DIR")
     speed = commands.add_parser("speed", help="what benchmarks/suite.py measured")

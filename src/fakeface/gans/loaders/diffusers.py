@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from fakeface.base.errors import MissingFileError
+from fakeface.base.errors import FakefaceError, MissingFileError
 from fakeface.data.image_sets import Split
-from fakeface.gans.loaders.exported import MissingExtraError
 from fakeface.gans.sampler import GeneratorOutputError, draw_seeds
 from fakeface.gans.weights import WeightsError
 from fakeface.params import GanParams
@@ -20,6 +19,10 @@ from fakeface.params import GanParams
 # Images a call of the pipeline: fixed, because convolutions may round differently for another batch.
 PIPELINE_BATCH = 10
 CARD_KEYS = ("repository", "revision")
+
+
+class MissingExtraError(FakefaceError, ImportError):
+    """A loader needs a package that is not installed; the message says how to install it."""
 
 
 class PipelineSource:

@@ -17,10 +17,6 @@ from fakeface.gans.weights import WeightsError
 from fakeface.params import GanParams
 
 
-class MissingExtraError(FakefaceError, ImportError):
-    """A loader needs a package that is not installed; the message says how to install it."""
-
-
 def checked_file(name: str, gan: GanParams) -> Path:
     """The file ``gan.weights``.
 
@@ -136,15 +132,10 @@ def read_onnx(name: str, path: Path, shape: tuple[int, ...]) -> nn.Module:
     """The graph in the file.
 
     Raises:
-        MissingExtraError: if ONNX Runtime is not installed.
         WeightsError: if it is no ONNX file, or its inputs are not one float32 tensor ``(B, *shape)``.
     """
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise MissingExtraError(
-            f"gans.{name}.loader: onnx needs onnxruntime, install it with pip install -e '.[onnx]'"
-        ) from error
+    import onnxruntime  # here, because only this loader needs it
+
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     try:
@@ -167,7 +158,6 @@ def load_onnx(name: str, gan: GanParams) -> Generator:
     """The generator of ``gans.<name>``.
 
     Raises:
-        MissingExtraError: if ONNX Runtime is not installed.
         MissingFileError, WeightsError, GeneratorOutputError: if the file is absent or of another kind, or
             latents or images are not as declared.
     """
