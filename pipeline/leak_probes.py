@@ -5,8 +5,7 @@ from pathlib import Path
 from fakeface.base.errors import one_line_errors
 from fakeface.base.files import write_json
 from fakeface.base.runtime import provenance
-from fakeface.evaluation.leaks.gate import judge, passed, refuse_leaks
-from fakeface.evaluation.leaks.probes import ProbedData, run_probes
+from fakeface.evaluation.leaks.probes import ProbedData, judge, passed, refuse_leaks, run_probes
 from fakeface.params import load_params
 
 METRICS = "metrics/leaks.json"

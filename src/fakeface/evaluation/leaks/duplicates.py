@@ -1,9 +1,9 @@
-"""Near-duplicates and people that are on both sides of a split."""
+"""Images that are the same or look the same, and people, on both sides of a split."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from itertools import combinations
 from typing import Any
 
@@ -14,10 +14,20 @@ from scipy.fft import dctn
 
 from fakeface.data.image_sets import ImageSet
 
-# -------------------------------------------------------------------------------------------------
-# Perceptual hashes of images, and pairs of hashes that are close.
+# In bits. Hashes of different photographs differ by more in all but 4 of 50 million pairs (CelebA 1 to
+# 10,000 at 64 pixels); noise of sigma 10, JPEG at quality 30, a brightness of 0.6 and half the resolution
+# stay within it for 99 of 100 photographs.
+NEAR = 3
+# Correlation of luma from which on a near pair is a copy. Of the 11 near pairs among the same photographs
+# six are one photograph encoded twice (0.985 and more), one is such a pair shifted (0.925), and four show
+# different people (0.874 and less); the alterations named above leave 0.957 and more in 99 of 100. The mean
+# difference of pixels would not do: it is 44 after a brightness of 0.6, 29 to 43 between different people.
+COPY = 0.95
+# Most findings that a metrics file lists; their number is always that of all.
+LISTED = 50
 
-_HASHES_A_CHUNK = 512
+_LUMA = np.array([0.299, 0.587, 0.114])
+_CHUNK = 256
 _GREY_SIDE, _HASH_SIDE = 32, 8
 
 
@@ -32,12 +42,11 @@ def perceptual_hashes(images: np.ndarray) -> np.ndarray:
         images: uint8 (N, H, W, 3).
     """
     hashes = np.empty(len(images), dtype=np.uint64)
-    for start in range(0, len(images), _HASHES_A_CHUNK):
-        chunk = slice(start, start + _HASHES_A_CHUNK)
-        grey = np.stack([_small_grey(image) for image in images[chunk]])
+    for start in range(0, len(images), _CHUNK):
+        grey = np.stack([_small_grey(image) for image in images[start : start + _CHUNK]])
         spectrum = dctn(grey - 127.5, axes=(1, 2), norm="ortho")
         bits = spectrum[:, :_HASH_SIDE, :_HASH_SIDE].reshape(len(grey), -1) > 0
-        hashes[chunk] = np.packbits(bits, axis=1).view(np.uint64)[:, 0]
+        hashes[start : start + _CHUNK] = np.packbits(bits, axis=1).view(np.uint64)[:, 0]
     return hashes
 
 
@@ -62,29 +71,10 @@ def close_pairs(a: np.ndarray, b: np.ndarray, limit: int) -> Iterator[np.ndarray
     a_signs, b_signs = (
         np.unpackbits(hashes.view(np.uint8)).reshape(-1, 64).astype(np.float32) * 2 - 1 for hashes in (a, b)
     )
-    for start in range(0, len(a), _HASHES_A_CHUNK):
-        distances = ((64 - a_signs[start : start + _HASHES_A_CHUNK] @ b_signs.T) / 2).astype(np.int8)
+    for start in range(0, len(a), _CHUNK):
+        distances = ((64 - a_signs[start : start + _CHUNK] @ b_signs.T) / 2).astype(np.int8)
         rows, columns = np.nonzero(distances <= limit)
         yield np.column_stack([rows + start, columns, distances[rows, columns]])
-
-
-# -------------------------------------------------------------------------------------------------
-# Images of two splits that are the same, or look the same.
-
-# In bits. Hashes of different photographs differ by more in all but 4 of 50 million pairs (CelebA 1 to
-# 10,000 at 64 pixels); noise of sigma 10, JPEG at quality 30, a brightness of 0.6 and half the resolution
-# stay within it for 99 of 100 photographs.
-NEAR = 3
-# Correlation of luma from which on a near pair is a copy. Of the 11 near pairs among the same photographs
-# six are one photograph encoded twice (0.985 and more), one is such a pair shifted (0.925), and four show
-# different people (0.874 and less); the alterations named above leave 0.957 and more in 99 of 100. The mean
-# difference of pixels would not do: it is 44 after a brightness of 0.6, 29 to 43 between different people.
-COPY = 0.95
-# Most findings that a metrics file lists; their number is always that of all.
-LISTED = 50
-
-_LUMA = np.array([0.299, 0.587, 0.114])
-_CHUNK = 256
 
 
 def luma_correlations(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -105,14 +95,10 @@ def luma_correlations(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def near_duplicates(images_by_split: Mapping[str, np.ndarray], *, max_distance: int = NEAR) -> dict[str, Any]:
-    """Pairs of images in different splits that look the same.
+    """Pairs of images in different splits, uint8 (N, S, S, 3), that look the same.
 
-    Images without features, such as plain areas, are all alike to the hash. The correlation of a pair's luma
-    tells copies from resemblances.
-
-    Args:
-        images_by_split: uint8 (N, S, S, 3) by the name of the split.
-        max_distance: in how many of 64 bits the hashes may differ.
+    Images without features, such as plain areas, are all alike to the hash, which differs in at most
+    ``max_distance`` of 64 bits. The correlation of a pair's luma tells copies from resemblances.
 
     Returns:
         ``n`` images by split, ``n_compared`` pairs, ``max_distance``, ``copy_correlation``, ``n_pairs``
@@ -144,7 +130,7 @@ def near_duplicates(images_by_split: Mapping[str, np.ndarray], *, max_distance: 
                         part.tolist(), correlations, differences, strict=True
                     )
                 ]
-                pairs = sorted(pairs, key=_copies_first)[:LISTED]
+                pairs = sorted(pairs, key=lambda pair: (not is_copy(pair), pair["distance"]))[:LISTED]
     return {
         "n": {split: len(part) for split, part in hashes.items()},
         "n_compared": n_compared,
@@ -156,18 +142,14 @@ def near_duplicates(images_by_split: Mapping[str, np.ndarray], *, max_distance: 
     }
 
 
-def _copies_first(pair: Mapping[str, Any]) -> tuple[bool, int]:
-    return (not is_copy(pair), pair["distance"])
-
-
 def is_copy(pair: Mapping[str, Any]) -> bool:
     """Is this one of the ``pairs`` of :func:`near_duplicates` one image twice?"""
     return pair["correlation"] is not None and pair["correlation"] >= COPY
 
 
-def count_near(images_by_split: Mapping[str, np.ndarray]) -> int:
+def count_near(splits: Iterable[np.ndarray]) -> int:
     """The number of pairs that :func:`near_duplicates` finds, without a look at the pixels."""
-    hashes = [perceptual_hashes(images) for images in images_by_split.values()]
+    hashes = [perceptual_hashes(images) for images in splits]
     return sum(len(found) for a, b in combinations(hashes, 2) for found in close_pairs(a, b, NEAR))
 
 
@@ -177,7 +159,7 @@ def equal_pixels(sets: Mapping[str, Mapping[str, ImageSet]]) -> dict[str, Any]:
     The checksums are computed anew, so that a manifest that is wrong hides nothing.
 
     Args:
-        sets: image sets by the name of the split, then by that of the source.
+        sets: by split, then by source.
 
     Returns:
         ``n`` images by split, ``n_wrong_sha256`` of which the manifest has another checksum than the pixels;
@@ -204,10 +186,6 @@ def equal_pixels(sets: Mapping[str, Mapping[str, ImageSet]]) -> dict[str, Any]:
             for digest, found in shared[:LISTED]
         ],
     }
-
-
-# -------------------------------------------------------------------------------------------------
-# People who are in more than one split.
 
 
 def identities_across_splits(manifests: Mapping[str, pd.DataFrame]) -> dict[str, Any]:

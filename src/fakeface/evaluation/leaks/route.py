@@ -1,4 +1,7 @@
-"""The classifier of traces that resizing, coding or rounding leave in whole images."""
+"""Traces in whole images: can photographs that go the way of the fakes be told from those that do not?
+
+And a check of the checking: labels that mean nothing must not be predictable.
+"""
 
 from __future__ import annotations
 
@@ -26,6 +29,9 @@ from fakeface.gans.generate import sample_split
 from fakeface.gans.sampler import SAMPLE_BATCH, Generator
 from fakeface.params import ProtocolParams
 
+# Keeps the draws of the probes apart from those of trainings and tests.
+PROBE_KEY = 11
+_USUAL_SIDE = 178
 _CHUNK = 512
 # JPEG's luma and chroma (JFIF 1.02, without its offset): coding coarsens the two chromas most.
 _YCBCR = np.array([[0.299, 0.587, 0.114], [-0.1687, -0.3313, 0.5], [0.5, -0.4187, -0.0813]], np.float32)
@@ -72,8 +78,7 @@ def judge_often(
     """AUROC of ``linear`` for each labelling of N images, which have other features for label 0 and 1.
 
     Args:
-        of_zero: float32 (N, D), features of the images that a labelling calls 0.
-        of_one: float32 (N, D), features of those that it calls 1.
+        of_zero, of_one: float32 (N, D), features of the images as a labelling calls them 0 and 1.
         labellings: at least two of int (N,), independent of each other.
         folds, seed: of the cross-validation.
 
@@ -93,14 +98,6 @@ def judge_often(
     ]
     error = np.std(aurocs, ddof=1) / np.sqrt(len(aurocs))
     return {"auroc": float(np.mean(aurocs)), "standard_error": float(error), "aurocs": aurocs}
-
-
-# -------------------------------------------------------------------------------------------------
-# Do photographs that go the way of the fakes come out like photographs that do not?
-
-# Keeps the draws of the probes apart from those of trainings and tests.
-PROBE_KEY = 11
-_USUAL_SIDE = 178
 
 
 class _Replay(nn.Module):
@@ -231,10 +228,6 @@ def route_probe(
     return result
 
 
-# -------------------------------------------------------------------------------------------------
-# Labels that mean nothing must not be predictable.
-
-
 def shuffled_labels_probe(
     images: np.ndarray, labels: np.ndarray, *, shuffles: int = 5, folds: int = FOLDS, seed: int = 0
 ) -> dict[str, Any]:
@@ -247,8 +240,7 @@ def shuffled_labels_probe(
         images: uint8 (N, S, S, 3), laundered or not.
         labels: int (N,), fake = 1.
         shuffles: how often labels are permuted, at least 2.
-        folds: of the cross-validation.
-        seed: of the permutations and the folds.
+        folds, seed: of the cross-validation; the seed is that of the permutations, too.
 
     Returns:
         ``n_real``, ``n_fake``; ``{auroc, standard_error, aurocs}``: mean over the shuffles, its standard
