@@ -34,6 +34,7 @@ from fakeface.evaluation.leaks.route import (
     route_probe,
     shuffled_labels_probe,
 )
+from fakeface.metrics.extractors import evenly_spaced
 from fakeface.params import PROTOCOLS, Params
 
 # At most so many images of a class, evenly spaced. More would sharpen the figures and cost minutes:
@@ -56,12 +57,6 @@ Findings = list[str] | None
 
 class LeakFoundError(FakefaceError, ValueError):
     """The classes can be told by a shortcut, or splits share images; the message names the probes."""
-
-
-def evenly(total: int, count: int) -> np.ndarray:
-    """At most ``count`` of ``total`` rows at equal distances, int64."""
-    count = min(total, count)
-    return np.arange(count) * total // max(count, 1)
 
 
 @dataclass(frozen=True)
@@ -100,7 +95,7 @@ class ProbedData:
         """At most ``count`` of all splits, evenly spaced: uint8 (N, S, S, 3) and their manifest."""
         views = [image for part in self.real.values() for image in part.images]
         manifest = pd.concat([part.manifest for part in self.real.values()], ignore_index=True)
-        rows = evenly(len(views), count)
+        rows = evenly_spaced(np.arange(len(views)), count)
         return np.stack([views[row] for row in rows]), manifest.iloc[rows]
 
 
@@ -148,7 +143,7 @@ def _measure_metadata(params: Params, data: ProbedData) -> Figures:
 
     def rows(parts: Sequence[ImageSet]) -> pd.DataFrame:
         manifest = pd.concat([part.manifest for part in parts], ignore_index=True).drop_duplicates("sha256")
-        return manifest.iloc[evenly(len(manifest), MANIFEST_ROWS)]
+        return manifest.iloc[evenly_spaced(np.arange(len(manifest)), MANIFEST_ROWS)]
 
     return {
         split: metadata_probe(
@@ -217,7 +212,7 @@ def _measure_shuffled_labels(params: Params, data: ProbedData) -> Figures:
     """Photographs and test fakes, evenly spread over the GANs, laundered."""
     real, _ = data.photographs(SHUFFLED)
     tests = [by_split["test"].images for by_split in data.fake.values()]
-    fakes = [test[evenly(len(test), SHUFFLED // len(tests))] for test in tests]
+    fakes = [evenly_spaced(test, SHUFFLED // len(tests)) for test in tests]
     images = np.concatenate([real, *fakes])
     seeds = np.array([[params.seed, PROBE_KEY, 1, row] for row in range(len(images))])
     return shuffled_labels_probe(
