@@ -35,12 +35,10 @@ class Refused:
 
 
 def expand(names: Sequence[str], listed: Iterable[str]) -> Iterator[Path | Refused]:
-    """Every picture file, in order.
+    """Every picture file of files and folders in order; ``-`` stands for the lines in ``listed``.
 
-    Args:
-        names: files, folders, or ``-`` for the names in ``listed``. A file is taken whatever its suffix; of a
-            folder, and the folders in it, those with the suffix of a picture, sorted, links not followed.
-        listed: lines of standard input; empty ones are skipped.
+    A file is taken whatever its suffix; of a folder, and the folders in it, those with the suffix of a
+    picture, sorted, links not followed. Empty lines are skipped.
     """
     for name in names:
         if name == STANDARD_INPUT:
@@ -109,13 +107,9 @@ class Judged:
 
 @dataclass(frozen=True)
 class Picture:
-    """What came of a picture.
+    """What came of a picture: its faces from left to right, or why there are none.
 
-    Attributes:
-        name: as it was named, or its path below the folder that was.
-        faces: from left to right.
-        message: why there are none: it cannot be read, or has no face.
-        failed: whether it could not be read.
+    ``name`` is as it was named, or its path below the folder that was. ``failed``: it could not be read.
     """
 
     name: str
@@ -160,7 +154,6 @@ def judge_contents(
 
     Args:
         contents: the name of each picture, and the bytes of its file or why they cannot be read.
-        detector: trained.
         finder: of faces; None: every picture is one aligned face already.
         attribution: says which GAN a fake resembles; None: nothing is said.
         batch_size: faces a pass of the networks.

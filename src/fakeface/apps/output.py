@@ -105,9 +105,8 @@ def evidence(face: Judged, detector: Detector) -> Image.Image:
     return Image.fromarray(pair).resize((2 * side, side), Image.Resampling.BICUBIC)
 
 
-def write_overlays(picture: Picture, number: int, detector: Detector, folder: Path) -> list[Path]:
+def write_overlays(picture: Picture, number: int, detector: Detector, folder: Path) -> None:
     """One PNG a judged face, as :func:`evidence` draws it; ``number`` keeps equal names of pictures apart."""
-    written = []
     for index, face in enumerate(picture.faces, start=1):
         if face.verdict is None:
             continue
@@ -115,5 +114,3 @@ def write_overlays(picture: Picture, number: int, detector: Detector, folder: Pa
         buffer = io.BytesIO()
         evidence(face, detector).save(buffer, format="PNG")
         write_bytes(path, buffer.getvalue())
-        written.append(path)
-    return written

@@ -8,13 +8,13 @@ from __future__ import annotations
 import importlib.util
 import multiprocessing
 import shutil
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import cache
-from itertools import islice
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -44,30 +44,20 @@ def score_locally(
     # spawn: a forked child of a process with threads may inherit a lock that nobody will release.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context, initializer=die_with_parent) as pool:
-        source = iter(shards)
-        pending: deque[tuple[Shard, Future[pa.Table]]] = deque()
         try:
-            while True:
-                for shard in islice(source, 2 * workers - len(pending)):
-                    pending.append((shard, pool.submit(_score, shard, settings)))
-                if not pending:
-                    return
-                shard, future = pending.popleft()
-                yield shard, future.result()
+            yield from zip(shards, pool.map(_score, shards, repeat(settings)), strict=True)
         except BrokenProcessPool:
             raise ScoreError(
                 "a worker process died, perhaps for want of memory (fewer --workers, smaller --batch-size); "
                 "the same command goes on where it stopped"
             ) from None
         finally:
-            for _, future in pending:
-                future.cancel()
+            # Or an interrupted job would first finish all that waits.
+            pool.shutdown(cancel_futures=True)
 
 
-@cache
-def _scorer(settings: Settings) -> Scorer:
-    """Of a worker process; made with its first shard, because an error on starting would not be told."""
-    return Scorer(settings)
+# Of a worker process; made with its first shard, because an error on starting would not be told.
+_scorer = cache(Scorer)
 
 
 def _score(shard: Shard, settings: Settings) -> pa.Table:
@@ -126,12 +116,9 @@ ENGINES: dict[str, Engine] = {"local": score_locally, "ray": score_with_ray}
 
 @dataclass(frozen=True)
 class Summary:
-    """What became of the pictures.
+    """What became of the pictures: faces by verdict, and numbers; ``faces`` are those with a verdict.
 
-    Attributes:
-        verdicts: faces by verdict.
-        pictures, faces, without_face: their numbers; faces are those with a verdict.
-        failed: rows that should have a verdict and have none: pictures that cannot be read, small faces.
+    ``failed`` rows should have a verdict and have none: pictures that cannot be read, small faces.
     """
 
     verdicts: dict[str, int]

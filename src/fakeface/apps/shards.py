@@ -50,10 +50,8 @@ class Shard:
 class Job:
     """All that is to be scored.
 
-    Attributes:
-        shards: in order.
-        fingerprint: SHA-256 of all that decides the rows: names, sizes and times of change of the pictures
-            or their archive, and whatever :func:`plan` was told of the detector and the options.
+    The fingerprint is the SHA-256 of all that decides the rows: names, sizes and times of change of the
+    pictures or their archive, and whatever :func:`plan` was told of the detector and the options.
     """
 
     shards: tuple[Shard, ...]
@@ -65,12 +63,7 @@ class Job:
 
 
 def plan(sources: Sequence[str], shard_size: int, settings: object) -> Job:
-    """List the pictures of folders (and the folders in them) and archives.
-
-    Args:
-        sources: folders, zips or tars; each once.
-        shard_size: pictures a shard, at most.
-        settings: of the detector and the options, JSON-serialisable.
+    """List the pictures of folders (and folders in them), zips and tars; ``settings`` must suit JSON.
 
     Raises:
         ScoreError: for a source that is given twice, does not exist or has no picture.
@@ -110,14 +103,9 @@ def _listed(source: Path) -> Iterator[tuple[str, list[int]]]:
 
 @dataclass(frozen=True)
 class Settings:
-    """How pictures are judged.
+    """How pictures are judged: by the bundle in which folder, faces a pass of the networks, threads a worker.
 
-    Attributes:
-        detector: folder of the bundle.
-        device: ``auto``, ``cpu`` or ``cuda``.
-        align: find faces and align them; False: every picture is one aligned face.
-        batch_size: faces a pass of the networks.
-        threads: of this worker on the CPU.
+    Without ``align`` every picture is one aligned face already.
     """
 
     detector: str
@@ -150,12 +138,9 @@ class Scorer:
 
     def __call__(self, shard: Shard) -> pa.Table:
         """A row a face; one without a face for a picture that has none or cannot be read."""
+        bundle, batch_size = self.bundle, self.settings.batch_size
         pictures = judge_contents(
-            self._contents(shard),
-            self.bundle.detector,
-            self.finder,
-            self.bundle.attribution,
-            self.settings.batch_size,
+            self._contents(shard), bundle.detector, self.finder, bundle.attribution, batch_size
         )
         table = [{"source": shard.source} | row for picture in pictures for row in rows(picture)]
         return pa.Table.from_pylist(table, schema=SCHEMA)

@@ -99,12 +99,8 @@ def _even_shares(sizes: np.ndarray, total: int) -> np.ndarray:
 class TrainingViews:
     """Laundered views of training images, in a fixed order.
 
-    Attributes:
-        data: the training split.
-        chains: laundering chains; each view draws one of them.
-        seed: of the draws.
-        views: how many views an image has; a view's draws depend on its image and number alone.
-        chosen: int64 (M,), ascending; ``views * i + v`` stands for view ``v`` of image ``i``.
+    Each view draws one of the chains; its draws depend on the seed, its image and number alone. ``chosen`` is
+    int64 (M,), ascending; ``views * i + v`` stands for view ``v`` of image ``i``.
     """
 
     data: DetectorData
@@ -248,11 +244,8 @@ def fit_logistic(
     With weights of mean 1 instead of sum 1 that is scikit-learn's objective, C its ``C``. Its L-BFGS keeps a
     float32 matrix as it is, so fitting takes no memory beyond the features.
 
-    Args:
-        features: float32 (N, D); overwritten with its standardised values.
-        labels: int (N,), both 0 and 1 occur.
-        weights: float64 (N,) of sum 1.
-        inverse_strength: C; smaller is smoother.
+    Features are float32 (N, D), overwritten with their standardised values; labels 0 and 1 both occur;
+    weights are float64 (N,) of sum 1; C is the inverse strength.
     """
     standardiser = Standardiser.fit(features, weights)
     model = LogisticRegression(C=inverse_strength, max_iter=1000)

@@ -89,7 +89,13 @@ def write_calibration(path: PathOrName, curves: Curves) -> None:
 
 def write_coverage(path: PathOrName, curves: Curves, threshold: float) -> None:
     """Accuracy against coverage as JSON rows ``curve, coverage, accuracy``, at most 200 points a curve."""
-    _write_curves(path, curves, "coverage", "accuracy", lambda *given: coverage_curve(*given, threshold))
+    _write_curves(
+        path,
+        curves,
+        "coverage",
+        "accuracy",
+        lambda is_fake, scores: coverage_curve(is_fake, scores, threshold),
+    )
 
 
 def write_confusion(
@@ -180,13 +186,8 @@ def write_embedding(
 
     The components are fitted to photographs and seen GANs only, so the view owes nothing to held-out ones.
 
-    Args:
-        path: of the PNG.
-        points: float (N, D), D >= 2.
-        sources: N names, ``real`` or one of ``gans``.
-        gans: in the order of the legend and of the colours.
-        held_out: GANs that training never saw, drawn as crosses.
-        title: above the picture.
+    Points are float (N, D), D >= 2; sources N names, ``real`` or one of ``gans``, which are in the order of
+    the legend and of the colours. ``held_out`` GANs are crosses.
 
     Raises:
         ValueError: for other shapes, unknown sources, values that are not finite, or fewer than 3 points of
@@ -223,9 +224,6 @@ def thin(x: np.ndarray, y: np.ndarray, n_points: int = CURVE_POINTS) -> tuple[np
 
     Spread by the distance walked along the curve, ``|dx| + |dy|``, so steep and flat parts keep their shape
     alike: no point left out is further along the curve from one kept than its length / (n_points - 1).
-
-    Args:
-        x, y: float (N,), the points in order.
     """
     if len(x) <= n_points:
         return x, y

@@ -33,9 +33,6 @@ class RateLimit:
 
     Against accidents, not attacks: a question is counted when it is answered, after its upload and its place
     in the queue. Whoever serves the page to strangers puts a proxy in front of it that limits uploads, too.
-
-    Args:
-        rate: as the package ``limits`` writes it, for instance ``30/minute``.
     """
 
     def __init__(self, rate: str = RATE) -> None:
@@ -54,12 +51,10 @@ class RateLimit:
 
 @dataclass(frozen=True)
 class Answer:
-    """To one picture.
+    """To one picture: Markdown, with what is not ours escaped, and pictures.
 
-    Attributes:
-        text: Markdown; what is not ours in it is escaped.
-        picture: with a numbered box around each face; None if none was looked for.
-        evidence: for each of the first faces it and its heatmap, with captions.
+    ``picture`` has a numbered box around each face, None if none was looked for; ``evidence`` is each of the
+    first faces and its heatmap, with captions.
     """
 
     text: str

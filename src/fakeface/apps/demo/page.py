@@ -33,13 +33,7 @@ PHOTOGRAPH = "photograph"
 
 @dataclass(frozen=True)
 class Sample:
-    """A prepared test image.
-
-    Attributes:
-        source: ``photograph`` or the name of a GAN.
-        description: the same in words.
-        pixels: uint8 (S, S, 3).
-    """
+    """A prepared test image, uint8 (S, S, 3); from a GAN or a ``photograph``, and the same in words."""
 
     source: str
     description: str
@@ -49,11 +43,7 @@ class Sample:
 def sample_pictures(root: Path, seen: Sequence[str], image_size: int, each: int = 2) -> list[Sample]:
     """``each`` photographs and fakes a GAN of the test split, evenly spaced; none if ``root`` has no data.
 
-    Args:
-        root: folder with ``real/test`` and ``fake/<gan>/test``.
-        seen: GANs that the detector was trained on.
-        image_size: images of another size are left out, since the detector was not made for them.
-        each: of each source.
+    Images of another size are left out, since the detector was not made for them.
 
     Raises:
         ImageSetError: if a set is there and damaged.
@@ -96,14 +86,7 @@ def about(manifest: Manifest) -> str:
 def build_page(
     bundle: Bundle, finder: FaceFinder, samples: Sequence[Sample], limit: RateLimit | None = None
 ) -> gr.Blocks:
-    """The page, not served yet.
-
-    Args:
-        bundle: the detector.
-        finder: of faces.
-        samples: test images to try, may be none.
-        limit: of questions an address; None: the default.
-    """
+    """The page, not served yet."""
     limit = limit or RateLimit()
 
     def refused(request: gr.Request) -> Answer | None:
@@ -197,8 +180,7 @@ def serve(detector: str, samples: Path, host: str, port: int, device: str = "aut
     Args:
         detector: folder of a bundle.
         samples: folder with the pipeline's ``real`` and ``fake``; none are offered if it lacks them.
-        host: address to listen on.
-        port: 0 for any free one.
+        host, port: to listen on; 0 for any free port.
         device: ``auto``, ``cpu`` or ``cuda``.
 
     Raises:

@@ -36,14 +36,10 @@ SPECTRA_PROTOCOLS = ("clean", HEADLINE)
 
 
 def explain(params: Params, detector: Detector, folders: Folders, folder: Path) -> dict[str, Any]:
-    """Write pictures, curves and the table of worst errors; return the metrics.
+    """Write pictures, curves and the table of worst errors into ``folder``; return the metrics.
 
-    Args:
-        params: validated params.
-        detector: trained.
-        folders: image sets, as :func:`fakeface.detector.batches.load_training` reads them.
-        folder: gets ``saliency.png`` and ``worst_errors.png``, which show photographs, and
-            ``worst_errors.csv``, ``residual_spectra.png``, ``spectra.json`` and ``embedding_splits.png``.
+    ``saliency.png`` and ``worst_errors.png`` show photographs; the others are ``worst_errors.csv``,
+    ``residual_spectra.png``, ``spectra.json`` and ``embedding_splits.png``.
     """
     gans, held_out = list(params.gans), params.held_out
     everything = load_split(folders.real, folders.fake, gans, "test")

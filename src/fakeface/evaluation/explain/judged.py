@@ -75,15 +75,10 @@ class Judged:
 def judge(
     params: Params, detector: Detector, data: DetectorData, key: Sequence[int], limit: int | None
 ) -> Judged:
-    """Launder and score a sample of a split.
+    """Launder and score a sample of a split: at most ``limit`` photographs, and fakes a GAN; None for all.
 
-    Args:
-        params: validated params.
-        detector: trained.
-        data: the split.
-        key: of the laundering's draws; with that of the evaluation, a test image gets the very same pixels
-            and score as there, because the draws also depend on its row in the whole split.
-        limit: photographs, and fakes a GAN, at most; None for all.
+    ``key`` is that of the laundering's draws; with the evaluation's, a test image gets the very same pixels
+    and score as there, because the draws also depend on its row in the whole split.
     """
     groups = [np.flatnonzero(data.groups == group) for group in range(len(data.gans) + 1)]
     rows = np.concatenate([group if limit is None else evenly_spaced(group, limit) for group in groups])

@@ -41,13 +41,9 @@ def level_cams(
 ) -> list[torch.Tensor]:
     """Grad-CAM of every feature level.
 
-    Args:
-        cffn, cn: in evaluation mode, so that the images of a batch do not touch each other.
-        x: (B, 3, S, S) in [-1, 1].
-        called_fake: bool (B,), the class whose evidence is asked for: fake, or else real.
-
-    Returns:
-        One (B, s, s) a feature level, finest first, at the level's own side, >= 0, in units of the logit.
+    The networks are in evaluation mode, so that images of a batch do not touch each other; ``x`` is
+    (B, 3, S, S) in [-1, 1]; ``called_fake``, bool (B,), the class whose evidence is asked for: fake, or else
+    real. Gives (B, s, s) a level, finest first, at its own side, >= 0, in units of the logit.
     """
     with torch.enable_grad():
         # Frozen weights record no graph unless the input asks for one.
@@ -68,14 +64,8 @@ def grad_cam(detector: Detector, images: np.ndarray, called_fake: np.ndarray, ba
     A cell of a coarse level stands for many pixels; its evidence is spread over them, so that levels keep the
     weights that they have in the logit. Computed in float32, whatever the precision of the scores.
 
-    Args:
-        detector: trained.
-        images: uint8 (N, S, S, 3), already preprocessed and laundered.
-        called_fake: bool (N,), the verdicts to explain.
-        batch_size: images a pass.
-
-    Returns:
-        float32 (N, S, S), >= 0; all 0 where no position speaks for the verdict.
+    Images are uint8 (N, S, S, 3), preprocessed and laundered, with the verdicts to explain, bool (N,).
+    Gives float32 (N, S, S), >= 0; all 0 where no position speaks for the verdict.
     """
     heatmaps = [np.empty((0, *images.shape[1:3]), dtype=np.float32)]
     for start in range(0, len(images), batch_size):

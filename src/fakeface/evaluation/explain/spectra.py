@@ -69,12 +69,9 @@ def distance(first: np.ndarray, second: np.ndarray) -> float:
 
 @dataclass(frozen=True)
 class ResidualSpectra:
-    """Log spectra of mean residuals.
+    """Log spectra of means of ``n_images`` residuals: protocol -> source -> float64 (S, S).
 
-    Attributes:
-        n_images: behind each mean.
-        by_protocol: protocol -> source -> float64 (S, S), see :func:`log_spectrum`; sources are ``real``,
-            ``other real``, a second set of photographs, and the GANs.
+    Sources are ``real``, ``other real``, a second set of photographs, and the GANs.
     """
 
     n_images: int
@@ -112,13 +109,9 @@ class ResidualSpectra:
 def residual_spectra(
     params: Params, data: DetectorData, key: Sequence[int], protocols: Sequence[str]
 ) -> ResidualSpectra:
-    """Spectra of photographs and of every GAN of a split, from equally many images each.
+    """Spectra of photographs and of every GAN of a split under each protocol, from equally many images each.
 
-    Args:
-        params: validated params.
-        data: at least two photographs, and an image of every GAN.
-        key: of the laundering's draws.
-        protocols: names of the chains that the images go through.
+    The split needs at least two photographs, and an image of every GAN. ``key`` is of the laundering's draws.
     """
     photographs = np.flatnonzero(data.groups == 0)
     members = {REAL: photographs[::2], OTHER_REAL: photographs[1::2]}

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Hashable, Iterable, Iterator, Mapping
-from itertools import combinations
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain, combinations
 from typing import Any
 
 import numpy as np
@@ -36,10 +36,7 @@ def perceptual_hashes(images: np.ndarray) -> np.ndarray:
 
     A bit each for the signs of the 8 x 8 lowest frequencies of the 32 x 32 grey picture around mid-grey, an
     image hash as in Zauner, "Implementation and Benchmarking of Perceptual Image Hash Functions", 2010,
-    with zero as the threshold.
-
-    Args:
-        images: uint8 (N, H, W, 3).
+    with zero as the threshold. Images are uint8 (N, H, W, 3).
     """
     hashes = np.empty(len(images), dtype=np.uint64)
     for start in range(0, len(images), _CHUNK):
@@ -56,18 +53,12 @@ def _small_grey(image: np.ndarray) -> np.ndarray:
 
 
 def close_pairs(a: np.ndarray, b: np.ndarray, limit: int) -> Iterator[np.ndarray]:
-    """Pairs of hashes that differ in at most ``limit`` bits.
+    """Pairs of hashes that differ in at most ``limit`` bits, of uint64 (N,) and (M,).
 
-    Of vectors of 64 signs, the dot product is 64 - 2 x the number that differ: exact in float32, and a matrix
-    product is ten times as fast as a table of bit counts (NumPy counts bits from version 2 on only).
-
-    Args:
-        a, b: uint64 (N,) and (M,).
-        limit: in bits.
-
-    Yields:
-        int64 (K, 3), some rows of ``a`` at a time: row in ``a``, row in ``b``, distance.
+    Yields int64 (K, 3), some rows of ``a`` at a time: row in ``a``, row in ``b``, distance.
     """
+    # Of vectors of 64 signs, the dot product is 64 - 2 x the number that differ: exact in float32, and a
+    # matrix product is ten times as fast as a table of bit counts (NumPy counts bits from version 2 on only).
     a_signs, b_signs = (
         np.unpackbits(hashes.view(np.uint8)).reshape(-1, 64).astype(np.float32) * 2 - 1 for hashes in (a, b)
     )
@@ -78,12 +69,9 @@ def close_pairs(a: np.ndarray, b: np.ndarray, limit: int) -> Iterator[np.ndarray
 
 
 def luma_correlations(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Pearson correlation of the luma of images, blind to brightness and contrast, float64 (N,).
+    """Pearson correlation of the luma of images, uint8 (N, H, W, 3), blind to brightness and contrast.
 
-    Equal images have 1, whatever they show; NaN if one of two different images is plain.
-
-    Args:
-        a, b: uint8 (N, H, W, 3).
+    float64 (N,). Equal images have 1, whatever they show; NaN if one of two different images is plain.
     """
     x, y = ((images @ _LUMA).reshape(len(images), -1) for images in (a, b))
     x, y = (values - values.mean(axis=1, keepdims=True) for values in (x, y))
@@ -156,10 +144,7 @@ def count_near(splits: Iterable[np.ndarray]) -> int:
 def equal_pixels(sets: Mapping[str, Mapping[str, ImageSet]]) -> dict[str, Any]:
     """Images whose pixels are those of an image of another split, photographs and fakes alike.
 
-    The checksums are computed anew, so that a manifest that is wrong hides nothing.
-
-    Args:
-        sets: by split, then by source.
+    The checksums are computed anew, so a wrong manifest hides nothing. Sets are by split, then by source.
 
     Returns:
         ``n`` images by split, ``n_wrong_sha256`` of which the manifest has another checksum than the pixels;
@@ -189,10 +174,7 @@ def equal_pixels(sets: Mapping[str, Mapping[str, ImageSet]]) -> dict[str, Any]:
 
 
 def identities_across_splits(manifests: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
-    """People who are in more than one split.
-
-    Args:
-        manifests: by the name of the split; the column ``identity`` may be absent or empty.
+    """People who are in more than one split; the column ``identity`` may be absent or empty.
 
     Returns:
         ``n`` images and ``n_identified`` of them by split; ``n_shared``: for each pair of splits, such as
@@ -208,10 +190,10 @@ def identities_across_splits(manifests: Mapping[str, pd.DataFrame]) -> dict[str,
         counts[pair] = None if unknown else len(set(known[first]) & set(known[second]))
         if unknown:
             undefined[pair] = f"no identity is known in {' and '.join(unknown)}"
-    splits_of: dict[Hashable, list[str]] = {}
-    for split, identities in known.items():
-        for identity in identities.unique():
-            splits_of.setdefault(identity, []).append(split)
+    people = {split: dict.fromkeys(identities) for split, identities in known.items()}
+    splits_of = {
+        name: [split for split in people if name in people[split]] for name in chain(*people.values())
+    }
     shared = [{"identity": name, "splits": names} for name, names in splits_of.items() if len(names) > 1]
     result: dict[str, Any] = {
         "n": {split: len(manifest) for split, manifest in manifests.items()},

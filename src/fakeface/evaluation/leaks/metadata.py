@@ -28,11 +28,7 @@ def cross_validate(
 ) -> float:
     """Mean AUROC of stratified folds, each scored by a classifier that saw the others.
 
-    Args:
-        classify: fits and scores.
-        features: (N, D).
-        labels: int (N,), 0 and 1, at least ``folds`` of each.
-        folds, seed: number and draw of the folds.
+    Features are (N, D), labels int (N,), 0 and 1, at least ``folds`` of each.
     """
     aurocs = []
     splitter = StratifiedKFold(folds, shuffle=True, random_state=seed)
@@ -86,12 +82,6 @@ def metadata_probe(
     Columns of one class only are no features at all: their presence is the answer. Row numbers are not
     probed: sets are joined photographs first, and a row number only seeds its row's draws. The size of a
     compressed image would be a property of its pixels.
-
-    Args:
-        real, fake: manifests of photographs and of fakes of the same split.
-        aside: columns that ``auroc`` leaves out.
-        folds: of the cross-validation.
-        seed: of the folds and the random forest.
 
     Returns:
         ``n_real``, ``n_fake``; ``only_real`` and ``only_fake``, the columns of one class; ``columns``, the

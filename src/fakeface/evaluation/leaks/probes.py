@@ -61,13 +61,7 @@ class LeakFoundError(FakefaceError, ValueError):
 
 @dataclass(frozen=True)
 class ProbedData:
-    """Every image set of an experiment.
-
-    Attributes:
-        raw: folder of the downloaded photographs.
-        real: photographs by split.
-        fake: the fakes of each GAN by split.
-    """
+    """Every image set of an experiment by split; ``raw`` is the folder of the downloaded photographs."""
 
     raw: Path
     real: dict[Split, ImageSet]
