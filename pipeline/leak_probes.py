@@ -6,8 +6,14 @@ from fakeface.base import stage_output
 from fakeface.base.errors import one_line_errors
 from fakeface.base.runtime import write_figures
 from fakeface.data.image_sets import Folders, set_aside
-from fakeface.evaluation.leaks.gate import judge, leaks_headline, passed, refuse_leaks
-from fakeface.evaluation.leaks.probes import ProbedData, run_probes
+from fakeface.evaluation.leaks.probes import (
+    ProbedData,
+    judge,
+    leaks_headline,
+    passed,
+    refuse_leaks,
+    run_probes,
+)
 from fakeface.params import load_params
 
 if __name__ == "__main__":

@@ -17,10 +17,9 @@ from fakeface.detector.attribution_head import AttributionHead, attribution_feat
 from fakeface.detector.decision import VERDICTS
 from fakeface.detector.detector import Detector
 
-# -------------------------------------------------------------------------------------------------
-# From what a person types to picture files: files, folders, and a list on standard input.
-
 STANDARD_INPUT = "-"
+NO_PICTURES = f"a folder without pictures ({', '.join(sorted(IMAGE_SUFFIXES))})"
+NO_FACE = "no face found"
 
 
 class PictureError(FakefaceError, ValueError):
@@ -36,12 +35,10 @@ class Refused:
 
 
 def expand(names: Sequence[str], listed: Iterable[str]) -> Iterator[Path | Refused]:
-    """Every picture file, in order.
+    """Every picture file of files and folders in order; ``-`` stands for the lines in ``listed``.
 
-    Args:
-        names: files, folders, or ``-`` for the names in ``listed``. A file is taken whatever its suffix; of a
-            folder, and the folders in it, those with the suffix of a picture, sorted, links not followed.
-        listed: lines of standard input; empty ones are skipped.
+    A file is taken whatever its suffix; of a folder, and the folders in it, those with the suffix of a
+    picture, sorted, links not followed. Empty lines are skipped.
     """
     for name in names:
         if name == STANDARD_INPUT:
@@ -50,12 +47,9 @@ def expand(names: Sequence[str], listed: Iterable[str]) -> Iterator[Path | Refus
             continue
         path = Path(name)
         if path.is_dir():
-            found = False
-            for picture in pictures_below(path):
-                found = True
-                yield picture
-            if not found:
-                yield Refused(name, f"a folder without pictures ({', '.join(sorted(IMAGE_SUFFIXES))})")
+            below = pictures_below(path)
+            yield next(below, Refused(name, NO_PICTURES))
+            yield from below
         elif path.is_file():
             yield path
         else:
@@ -90,12 +84,6 @@ def read_picture(path: Path) -> bytes:
         raise PictureError(f"cannot be read: {error.strerror or error}") from error
 
 
-# -------------------------------------------------------------------------------------------------
-# Judge pictures: each face in them, or each picture as a whole if it is an aligned crop already.
-
-NO_FACE = "no face found"
-
-
 @dataclass(frozen=True)
 class Judged:
     """One face, or the whole of an aligned picture.
@@ -119,13 +107,9 @@ class Judged:
 
 @dataclass(frozen=True)
 class Picture:
-    """What came of a picture.
+    """What came of a picture: its faces from left to right, or why there are none.
 
-    Attributes:
-        name: as it was named, or its path below the folder that was.
-        faces: from left to right.
-        message: why there are none: it cannot be read, or has no face.
-        failed: whether it could not be read.
+    ``name`` is as it was named, or its path below the folder that was. ``failed``: it could not be read.
     """
 
     name: str
@@ -146,13 +130,17 @@ def judge(
     attribution: AttributionHead | None = None,
     batch_size: int = 64,
 ) -> Iterator[Picture]:
-    """Judge picture files in order, see :func:`judge_contents`.
-
-    Args:
-        entries: as :func:`fakeface.apps.judge.expand` gives them.
-        detector, finder, attribution, batch_size: as there.
-    """
+    """Judge picture files in order: :func:`judge_contents` of what :func:`expand` gives."""
     return judge_contents(map(_content, entries), detector, finder, attribution, batch_size)
+
+
+def _content(entry: Path | Refused) -> tuple[str, bytes | PictureError]:
+    if isinstance(entry, Refused):
+        return entry.name, PictureError(entry.reason)
+    try:
+        return str(entry), read_picture(entry)
+    except PictureError as error:
+        return str(entry), error
 
 
 def judge_contents(
@@ -166,7 +154,6 @@ def judge_contents(
 
     Args:
         contents: the name of each picture, and the bytes of its file or why they cannot be read.
-        detector: trained.
         finder: of faces; None: every picture is one aligned face already.
         attribution: says which GAN a fake resembles; None: nothing is said.
         batch_size: faces a pass of the networks.
@@ -178,66 +165,6 @@ def judge_contents(
             yield from _scored(waiting, detector, attribution, batch_size)
             waiting = []
     yield from _scored(waiting, detector, attribution, batch_size)
-
-
-def faces_of(image: Image.Image, image_size: int, finder: FaceFinder | None) -> tuple[Judged, ...]:
-    """The faces of an upright RGB picture, prepared but without verdict; none if none is found."""
-    if finder is None:
-        try:
-            return (Judged(pixels=preprocess(image, image_size)),)
-        except ImageTooSmallError as error:
-            return (Judged(reason=str(error)),)
-    result = []
-    for face in finder.find(image):
-        left, top, right, bottom = (float(value) for value in face.box)
-        try:
-            pixels = preprocess(align(image, face.landmarks, image_size), image_size)
-            result.append(Judged((left, top, right, bottom), pixels=pixels))
-        except FaceTooSmallError as error:
-            result.append(Judged((left, top, right, bottom), reason=str(error)))
-    return tuple(result)
-
-
-def score_faces(
-    faces: Iterable[Judged],
-    detector: Detector,
-    attribution: AttributionHead | None = None,
-    batch_size: int = 64,
-) -> list[Judged]:
-    """The same faces with score and verdict, and with what those that are not real resemble."""
-    faces = list(faces)
-    prepared = [face.pixels for face in faces if face.pixels is not None]
-    if not prepared:
-        return faces
-    scores, _ = detector.score_and_embed(np.stack(prepared), batch_size)
-    decided = iter(zip(scores, detector.rule.verdicts(scores), strict=True))
-    result = []
-    for face in faces:
-        if face.pixels is not None:
-            score, verdict = next(decided)
-            face = replace(face, score=float(score), verdict=VERDICTS[verdict])
-        result.append(face)
-    return result if attribution is None else _attributed(result, detector, attribution)
-
-
-def _attributed(faces: list[Judged], detector: Detector, head: AttributionHead) -> list[Judged]:
-    suspects = [index for index, face in enumerate(faces) if face.verdict not in (None, "real")]
-    result = list(faces)
-    if suspects:
-        images = np.stack([face.pixels for index in suspects if (face := faces[index]).pixels is not None])
-        parts = attribution_features(detector.cffn, images, detector.fabric.device)
-        for index, name in zip(suspects, head.names(np.hstack(parts)), strict=True):
-            result[index] = replace(faces[index], resembles=name)
-    return result
-
-
-def _content(entry: Path | Refused) -> tuple[str, bytes | PictureError]:
-    if isinstance(entry, Refused):
-        return entry.name, PictureError(entry.reason)
-    try:
-        return str(entry), read_picture(entry)
-    except PictureError as error:
-        return str(entry), error
 
 
 def _prepare(name: str, content: bytes | PictureError, image_size: int, finder: FaceFinder | None) -> Picture:
@@ -257,3 +184,65 @@ def _scored(
     faces = iter(score_faces(together, detector, attribution, batch_size))
     for picture in pictures:
         yield replace(picture, faces=tuple(next(faces) for _ in picture.faces))
+
+
+def faces_of(image: Image.Image, image_size: int, finder: FaceFinder | None) -> tuple[Judged, ...]:
+    """The faces of an upright RGB picture, prepared but without verdict; none if none is found."""
+    if finder is None:
+        try:
+            return (Judged(pixels=preprocess(image, image_size)),)
+        except ImageTooSmallError as error:
+            return (Judged(reason=str(error)),)
+    result = []
+    for face in finder.find(image):
+        left, top, right, bottom = (float(value) for value in face.box)
+        judged = Judged((left, top, right, bottom))
+        try:
+            pixels = preprocess(align(image, face.landmarks, image_size), image_size)
+            result.append(replace(judged, pixels=pixels))
+        except FaceTooSmallError as error:
+            result.append(replace(judged, reason=str(error)))
+    return tuple(result)
+
+
+def score_faces(
+    faces: Iterable[Judged],
+    detector: Detector,
+    attribution: AttributionHead | None = None,
+    batch_size: int = 64,
+) -> list[Judged]:
+    """The same faces with score and verdict, and with what those that are not real resemble."""
+    result = list(faces)
+    prepared = {index: face.pixels for index, face in enumerate(result) if face.pixels is not None}
+    if not prepared:
+        return result
+    scores, _ = detector.score_and_embed(np.stack(list(prepared.values())), batch_size)
+    decided = detector.rule.verdicts(scores)
+    for index, score, verdict in zip(prepared, scores, decided, strict=True):
+        result[index] = replace(result[index], score=float(score), verdict=VERDICTS[verdict])
+    suspects = [index for index in prepared if result[index].verdict != "real"]
+    if attribution is not None and suspects:
+        images = np.stack([prepared[index] for index in suspects])
+        parts = attribution_features(detector.cffn, images, detector.fabric.device)
+        for index, name in zip(suspects, attribution.names(np.hstack(parts)), strict=True):
+            result[index] = replace(result[index], resembles=name)
+    return result
+
+
+def rows(picture: Picture) -> list[dict[str, object]]:
+    """What a file of scores says of a picture: a row a face, or one that says why there is none."""
+    if not picture.faces:
+        return [{"picture": picture.name, "message": picture.message, "failed": picture.failed}]
+    return [
+        {
+            "picture": picture.name,
+            "face": number,
+            **dict(zip(("left", "top", "right", "bottom"), face.box or (None,) * 4, strict=True)),
+            "verdict": face.verdict,
+            "score": face.score,
+            "resembles": face.resembles,
+            "message": face.reason,
+            "failed": face.verdict is None,
+        }
+        for number, face in enumerate(picture.faces, start=1)
+    ]

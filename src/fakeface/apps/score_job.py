@@ -1,17 +1,20 @@
-"""A scoring job: its engines, and how it resumes."""
+"""A scoring job: who scores its shards, and how they become one file of rows.
+
+Each shard is a file until the job is done, so an interrupted job goes on where it stopped.
+"""
 
 from __future__ import annotations
 
 import importlib.util
 import multiprocessing
 import shutil
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import cache
-from itertools import islice
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +26,8 @@ from fakeface.apps.shards import SCHEMA, Job, ScoreError, Scorer, Settings, Shar
 from fakeface.base.files import atomic_path, write_text
 from fakeface.data.workers import die_with_parent
 
-# -------------------------------------------------------------------------------------------------
-# Who scores the shards: this process, several of this machine, or a cluster through Ray.
-
+# In the metadata of the finished file: the fingerprint of its job.
+KEY = b"fakeface.job"
 # The rows of shards, in the order of their completion.
 Engine = Callable[[Sequence[Shard], Settings, int], Iterator[tuple[Shard, pa.Table]]]
 
@@ -42,30 +44,20 @@ def score_locally(
     # spawn: a forked child of a process with threads may inherit a lock that nobody will release.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context, initializer=die_with_parent) as pool:
-        source = iter(shards)
-        pending: deque[tuple[Shard, Future[pa.Table]]] = deque()
         try:
-            while True:
-                for shard in islice(source, 2 * workers - len(pending)):
-                    pending.append((shard, pool.submit(_score, shard, settings)))
-                if not pending:
-                    return
-                shard, future = pending.popleft()
-                yield shard, future.result()
+            yield from zip(shards, pool.map(_score, shards, repeat(settings)), strict=True)
         except BrokenProcessPool:
             raise ScoreError(
                 "a worker process died, perhaps for want of memory (fewer --workers, smaller --batch-size); "
                 "the same command goes on where it stopped"
             ) from None
         finally:
-            for _, future in pending:
-                future.cancel()
+            # Or an interrupted job would first finish all that waits.
+            pool.shutdown(cancel_futures=True)
 
 
-@cache
-def _scorer(settings: Settings) -> Scorer:
-    """Of a worker process; made with its first shard, because an error on starting would not be told."""
-    return Scorer(settings)
+# Of a worker process; made with its first shard, because an error on starting would not be told.
+_scorer = cache(Scorer)
 
 
 def _score(shard: Shard, settings: Settings) -> pa.Table:
@@ -103,8 +95,8 @@ def score_with_ray(
     if not ray.is_initialized():
         ray.init(logging_level="warning", include_dashboard=False)
     ray.data.DataContext.get_current().enable_progress_bars = False
-    of = {shard.number: shard for shard in shards}
-    items = [{"number": number, "shard": shard} for number, shard in of.items()]
+    by_number = {shard.number: shard for shard in shards}
+    items = [{"number": number, "shard": shard} for number, shard in by_number.items()]
     gpus = 0 if settings.device == "cpu" else 1 if ray.cluster_resources().get("GPU") else 0
     scored = ray.data.from_items(items, override_num_blocks=len(items)).map_batches(
         _RayScorer,
@@ -116,26 +108,17 @@ def score_with_ray(
     )
     for row in scored.iter_rows():
         with pa.ipc.open_stream(row["table"]) as reader:
-            yield of[row["number"]], reader.read_all()
+            yield by_number[row["number"]], reader.read_all()
 
 
 ENGINES: dict[str, Engine] = {"local": score_locally, "ray": score_with_ray}
 
 
-# -------------------------------------------------------------------------------------------------
-# A job from its pictures to one file of rows, by way of a file a shard: an interrupted job goes on.
-
-KEY = b"fakeface.job"
-
-
 @dataclass(frozen=True)
 class Summary:
-    """What became of the pictures.
+    """What became of the pictures: faces by verdict, and numbers; ``faces`` are those with a verdict.
 
-    Attributes:
-        verdicts: faces by verdict.
-        pictures, faces, without_face: their numbers; faces are those with a verdict.
-        failed: rows that should have a verdict and have none: pictures that cannot be read, small faces.
+    ``failed`` rows should have a verdict and have none: pictures that cannot be read, small faces.
     """
 
     verdicts: dict[str, int]
@@ -153,12 +136,7 @@ def parts_of(out: Path) -> Path:
 def run_job(job: Job, settings: Settings, out: Path, engine: Engine, workers: int) -> Summary:
     """Score what is not scored yet, then join the shards to ``out`` and remove them.
 
-    Args:
-        job: all pictures.
-        settings: how they are judged.
-        out: Parquet file, one row a face, in the order of the pictures.
-        engine: who works.
-        workers: how many.
+    ``out`` is a Parquet file, one row a face, in the order of the pictures.
 
     Raises:
         ScoreError: if ``out`` or the shards beside it are of another job.
@@ -168,7 +146,13 @@ def run_job(job: Job, settings: Settings, out: Path, engine: Engine, workers: in
             raise ScoreError(f"{out}: exists and is of another job, remove it or choose another --out")
         return summarise(out)
     parts = parts_of(out)
-    _claim(parts, job)
+    claim = parts / "job"
+    if parts.exists() and (not claim.exists() or claim.read_text(encoding="utf-8") != job.fingerprint):
+        raise ScoreError(
+            f"{parts}: shards of another job (other pictures, detector or options), "
+            "remove them or choose another --out"
+        )
+    write_text(claim, job.fingerprint)
     todo = [shard for shard in job.shards if not _part(parts, shard).exists()]
     done = len(job) - sum(len(shard.names) for shard in todo)
     bar = tqdm(total=len(job), initial=done, unit="picture", desc="score", disable=None)
@@ -191,27 +175,15 @@ def _part(parts: Path, shard: Shard) -> Path:
     return parts / f"{shard.number:06d}.parquet"
 
 
-def _claim(parts: Path, job: Job) -> None:
-    claim = parts / "job"
-    if parts.exists() and (not claim.exists() or claim.read_text(encoding="utf-8") != job.fingerprint):
-        raise ScoreError(
-            f"{parts}: shards of another job (other pictures, detector or options), "
-            "remove them or choose another --out"
-        )
-    write_text(claim, job.fingerprint)
-
-
 def summarise(path: Path) -> Summary:
     """Count the rows of a finished job, some at a time."""
     verdicts: Counter[str] = Counter()
     pictures = without_face = failed = 0
     with pq.ParquetFile(path) as file:
         for batch in file.iter_batches(columns=["face", "verdict", "failed"]):
-            table = pa.Table.from_batches([batch]).to_pydict()
-            verdicts.update(verdict for verdict in table["verdict"] if verdict is not None)
-            pictures += sum(face in (None, 1) for face in table["face"])
-            failed += sum(table["failed"])
-            without_face += sum(
-                face is None and not bad for face, bad in zip(table["face"], table["failed"], strict=True)
-            )
+            for row in batch.to_pylist():
+                verdicts.update([row["verdict"]] if row["verdict"] else [])
+                pictures += row["face"] in (None, 1)
+                failed += row["failed"]
+                without_face += row["face"] is None and not row["failed"]
     return Summary(dict(sorted(verdicts.items())), pictures, sum(verdicts.values()), without_face, failed)

@@ -1,4 +1,4 @@
-"""Pictures dealt out into shards, and the scoring of one."""
+"""Pictures dealt out into shards, and the scoring of one: what a worker does."""
 
 from __future__ import annotations
 
@@ -6,20 +6,31 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 import torch
 
-from fakeface.apps.judge import Picture, PictureError, judge_contents, pictures_below, read_picture
+from fakeface.apps.judge import NO_PICTURES, PictureError, judge_contents, pictures_below, read_picture, rows
 from fakeface.base.errors import FakefaceError
 from fakeface.data.archives import IMAGE_SUFFIXES, Archive, ArchiveError, open_archive
 from fakeface.data.faces import FaceFinder
 from fakeface.detector.bundle import load_bundle
 
-# -------------------------------------------------------------------------------------------------
-# Which pictures there are, in which shards they are scored, and what tells one job from another.
+SCHEMA = pa.schema(
+    [
+        ("source", pa.string()),
+        ("picture", pa.string()),
+        ("face", pa.int32()),
+        *[(side, pa.float32()) for side in ("left", "top", "right", "bottom")],
+        ("verdict", pa.string()),
+        ("score", pa.float64()),
+        ("resembles", pa.string()),
+        ("message", pa.string()),
+        ("failed", pa.bool_()),
+    ]
+)
 
 
 class ScoreError(FakefaceError, RuntimeError):
@@ -28,13 +39,7 @@ class ScoreError(FakefaceError, RuntimeError):
 
 @dataclass(frozen=True)
 class Shard:
-    """Some pictures of one folder or archive, in order.
-
-    Attributes:
-        number: counted over all folders and archives from 0.
-        source: folder or archive.
-        names: of the pictures in it.
-    """
+    """Some pictures of one folder or archive, in order; ``number`` counts the shards of a job from 0."""
 
     number: int
     source: str
@@ -45,10 +50,8 @@ class Shard:
 class Job:
     """All that is to be scored.
 
-    Attributes:
-        shards: in order.
-        fingerprint: SHA-256 of all that decides the rows: names, sizes and times of change of the pictures
-            or their archive, and whatever :func:`plan` was told of the detector and the options.
+    The fingerprint is the SHA-256 of all that decides the rows: names, sizes and times of change of the
+    pictures or their archive, and whatever :func:`plan` was told of the detector and the options.
     """
 
     shards: tuple[Shard, ...]
@@ -60,12 +63,7 @@ class Job:
 
 
 def plan(sources: Sequence[str], shard_size: int, settings: object) -> Job:
-    """List the pictures of folders (and the folders in them) and archives.
-
-    Args:
-        sources: folders, zips or tars; each once.
-        shard_size: pictures a shard, at most.
-        settings: of the detector and the options, JSON-serialisable.
+    """List the pictures of folders (and folders in them), zips and tars; ``settings`` must suit JSON.
 
     Raises:
         ScoreError: for a source that is given twice, does not exist or has no picture.
@@ -88,13 +86,12 @@ def plan(sources: Sequence[str], shard_size: int, settings: object) -> Job:
 def _listed(source: Path) -> Iterator[tuple[str, list[int]]]:
     """Names below a folder or in an archive, with what changes when their content does."""
     if source.is_dir():
-        found = False
+        path = None
         for path in pictures_below(source):
-            found = True
             state = path.stat()
             yield path.relative_to(source).as_posix(), [state.st_size, state.st_mtime_ns]
-        if not found:
-            raise ScoreError(f"{source}: a folder without pictures ({', '.join(sorted(IMAGE_SUFFIXES))})")
+        if path is None:
+            raise ScoreError(f"{source}: {NO_PICTURES}")
         return
     if source.suffix.lower() in IMAGE_SUFFIXES and source.is_file():
         raise ScoreError(f"{source}: a picture, expected a folder or an archive; see fakeface predict")
@@ -104,65 +101,11 @@ def _listed(source: Path) -> Iterator[tuple[str, list[int]]]:
             yield name, [state.st_size, state.st_mtime_ns]
 
 
-class Reader:
-    """Reads pictures of one source after the other; an archive stays open as long as it is asked for."""
-
-    def __init__(self) -> None:
-        self._opened = ExitStack()
-        self._source: str | None = None
-        self._archive: Archive | None = None
-
-    def read(self, source: str, name: str) -> bytes:
-        """The bytes of a picture.
-
-        Raises:
-            PictureError: if it cannot be read.
-        """
-        if Path(source).is_dir():
-            return read_picture(Path(source) / name)
-        if self._archive is None or source != self._source:
-            self.close()
-            self._archive = self._opened.enter_context(open_archive(source))
-            self._source = source
-        try:
-            return self._archive.read(name)
-        except ArchiveError as error:
-            raise PictureError(str(error)) from error
-
-    def close(self) -> None:
-        """Close the open archive, if there is one."""
-        self._opened.close()
-        self._archive = None
-
-
-# -------------------------------------------------------------------------------------------------
-# One shard to its rows: what a worker does, in this process, in another one or on another machine.
-
-SCHEMA = pa.schema(
-    [
-        ("source", pa.string()),
-        ("picture", pa.string()),
-        ("face", pa.int32()),
-        *[(side, pa.float32()) for side in ("left", "top", "right", "bottom")],
-        ("verdict", pa.string()),
-        ("score", pa.float64()),
-        ("resembles", pa.string()),
-        ("message", pa.string()),
-        ("failed", pa.bool_()),
-    ]
-)
-
-
 @dataclass(frozen=True)
 class Settings:
-    """How pictures are judged.
+    """How pictures are judged: by the bundle in which folder, faces a pass of the networks, threads a worker.
 
-    Attributes:
-        detector: folder of the bundle.
-        device: ``auto``, ``cpu`` or ``cuda``.
-        align: find faces and align them; False: every picture is one aligned face.
-        batch_size: faces a pass of the networks.
-        threads: of this worker on the CPU.
+    Without ``align`` every picture is one aligned face already.
     """
 
     detector: str
@@ -173,8 +116,7 @@ class Settings:
 
     def deciding(self) -> dict[str, object]:
         """What the rows depend on, beside the detector's content."""
-        settings = asdict(self)
-        return {key: settings[key] for key in ("align", "batch_size")}
+        return {"align": self.align, "batch_size": self.batch_size}
 
 
 class Scorer:
@@ -189,43 +131,35 @@ class Scorer:
         self.settings = settings
         self.bundle = load_bundle(settings.detector, settings.device)
         self.finder = FaceFinder(self.bundle.faces, threads=settings.threads) if settings.align else None
-        self.reader = Reader()
+        # An archive stays open from one shard to the next of the same source.
+        self._opened = ExitStack()
+        self._source: str | None = None
+        self._archive: Archive | None = None
 
     def __call__(self, shard: Shard) -> pa.Table:
         """A row a face; one without a face for a picture that has none or cannot be read."""
+        bundle, batch_size = self.bundle, self.settings.batch_size
         pictures = judge_contents(
-            self._contents(shard),
-            self.bundle.detector,
-            self.finder,
-            self.bundle.attribution,
-            self.settings.batch_size,
+            self._contents(shard), bundle.detector, self.finder, bundle.attribution, batch_size
         )
-        rows = [row for picture in pictures for row in _rows(shard.source, picture)]
-        return pa.Table.from_pylist(rows, schema=SCHEMA)
+        table = [{"source": shard.source} | row for picture in pictures for row in rows(picture)]
+        return pa.Table.from_pylist(table, schema=SCHEMA)
 
     def _contents(self, shard: Shard) -> Iterator[tuple[str, bytes | PictureError]]:
         for name in shard.names:
             try:
-                yield name, self.reader.read(shard.source, name)
+                yield name, self._read(shard.source, name)
             except PictureError as error:
                 yield name, error
 
-
-def _rows(source: str, picture: Picture) -> Iterator[dict[str, object]]:
-    common = {"source": source, "picture": picture.name, "failed": picture.failed}
-    for number, face in enumerate(picture.faces, start=1):
-        box = dict(zip(("left", "top", "right", "bottom"), face.box or [None] * 4, strict=True))
-        yield (
-            common
-            | box
-            | {
-                "face": number,
-                "verdict": face.verdict,
-                "score": face.score,
-                "resembles": face.resembles,
-                "message": face.reason,
-                "failed": face.verdict is None,
-            }
-        )
-    if not picture.faces:
-        yield common | {"message": picture.message}
+    def _read(self, source: str, name: str) -> bytes:
+        if Path(source).is_dir():
+            return read_picture(Path(source) / name)
+        if self._archive is None or source != self._source:
+            self._opened.close()
+            self._archive = None
+            self._archive, self._source = self._opened.enter_context(open_archive(source)), source
+        try:
+            return self._archive.read(name)
+        except ArchiveError as error:
+            raise PictureError(str(error)) from error

@@ -1,4 +1,8 @@
-"""Published detectors that ours is compared with: same images, laundering and rule for the threshold."""
+"""Published detectors that ours is compared with: same images, laundering and rule for the threshold.
+
+A baseline sees the training split and nothing else: none of them picks a checkpoint, so validation is left to
+the threshold.
+"""
 
 from __future__ import annotations
 
@@ -23,15 +27,9 @@ from fakeface.detector.train_cn import THRESHOLD_KEY
 from fakeface.evaluation.fold_scores import FoldScores
 from fakeface.evaluation.folds import Fold
 from fakeface.evaluation.leave_one_out import Method, Trained, score_fold, with_cffn
-from fakeface.metrics.extractors import extract, open_extractor
+from fakeface.metrics.extractors import evenly_spaced, extract, open_extractor
 from fakeface.metrics.thresholds import choose_threshold
 from fakeface.params import Params, ProtocolParams
-
-# -------------------------------------------------------------------------------------------------
-# What the baselines share: their two types, the images that they train on, and scoring in batches.
-#
-# A baseline sees the training split and nothing else: none of them picks a checkpoint, so validation is left
-# to the threshold.
 
 # uint8 (N, S, S, 3) to float64 (N,): P(fake) in [0, 1]. Works in batches, so memory does not grow with N.
 Scorer = Callable[[np.ndarray], np.ndarray]
@@ -49,19 +47,10 @@ class BaselineDataError(FakefaceError, ValueError):
     """A baseline cannot be trained on these images; the message says what is missing."""
 
 
-def training_chains(params: Params) -> Sequence[ProtocolParams]:
-    """The laundering chains of the training views: those of our own detector's training."""
-    return params.augmentation
-
-
 def balanced_weights(groups: np.ndarray) -> np.ndarray:
     """Weights with which each class counts one half and, among the fakes, each GAN the same.
 
-    Args:
-        groups: int (N,), 0 for real and 1, 2, ... for the GANs, each with a member.
-
-    Returns:
-        float64 (N,), positive, of sum 1.
+    From int (N,), 0 for real and 1, 2, ... for the GANs, to float64 (N,), positive, of sum 1.
 
     Raises:
         ValueError: if a group has no member, or there are no fakes.
@@ -78,15 +67,11 @@ def balanced_subset(groups: np.ndarray, count: int) -> np.ndarray:
     Members of a group are taken at equal distances. A group that is too small for its share is taken whole
     and leaves the rest to the others.
 
-    Args:
-        groups: int (N,) as in :func:`balanced_weights`.
-        count: upper limit, at least twice the number of GANs so that each has a member.
-
-    Returns:
-        int64 (min(N, count),), ascending.
+    From int (N,) as in :func:`balanced_weights` to int64 (min(N, count),), ascending.
 
     Raises:
-        ValueError: if a group has no member, there are no fakes, or ``count`` is too small.
+        ValueError: if a group has no member, there are no fakes, or ``count`` is less than twice the number
+            of GANs, so that not each would have a member.
     """
     sizes = _group_sizes(groups)
     least = 2 * (len(sizes) - 1)
@@ -94,10 +79,7 @@ def balanced_subset(groups: np.ndarray, count: int) -> np.ndarray:
         raise ValueError(f"count must be at least {least} for {len(sizes) - 1} GANs, got {count}")
     real, fake = _even_shares(np.array([sizes[0], sizes[1:].sum()]), count)
     shares = [real, *_even_shares(sizes[1:], fake)]
-    rows = []
-    for group, share in enumerate(shares):
-        members = np.flatnonzero(groups == group)
-        rows.append(members[np.arange(share) * len(members) // share])
+    rows = [evenly_spaced(np.flatnonzero(groups == group), share) for group, share in enumerate(shares)]
     return np.sort(np.concatenate(rows))
 
 
@@ -123,12 +105,8 @@ def _even_shares(sizes: np.ndarray, total: int) -> np.ndarray:
 class TrainingViews:
     """Laundered views of training images, in a fixed order.
 
-    Attributes:
-        data: the training split.
-        chains: laundering chains; each view draws one of them.
-        seed: of the draws.
-        views: how many views an image has; a view's draws depend on its image and number alone.
-        chosen: int64 (M,), ascending; ``views * i + v`` stands for view ``v`` of image ``i``.
+    Each view draws one of the chains; its draws depend on the seed, its image and number alone. ``chosen`` is
+    int64 (M,), ascending; ``views * i + v`` stands for view ``v`` of image ``i``.
     """
 
     data: DetectorData
@@ -191,15 +169,13 @@ def training_views(params: Params, data: DetectorData, views: int, limit: int) -
         )
     # All views of an image stand side by side, so that equal distances thin out views before images.
     chosen = balanced_subset(np.repeat(data.groups, views), limit)
-    return TrainingViews(data, training_chains(params), params.seed, views, chosen)
+    return TrainingViews(data, params.augmentation, params.seed, views, chosen)
 
 
 def in_batches(image_shape: tuple[int, ...], probability: Scorer) -> Scorer:
-    """A scorer for any number of images from one for few.
+    """A scorer for any number of images from one for at most :data:`BATCH`.
 
-    Args:
-        image_shape: (S, S, 3) of the training images; others are refused with a ValueError.
-        probability: uint8 (B, S, S, 3) to float64 (B,), for 1 <= B <= :data:`BATCH`.
+    Images of another shape than ``image_shape``, (S, S, 3), are refused with a ValueError.
     """
 
     def score(images: np.ndarray) -> np.ndarray:
@@ -212,11 +188,6 @@ def in_batches(image_shape: tuple[int, ...], probability: Scorer) -> Scorer:
     return score
 
 
-# -------------------------------------------------------------------------------------------------
-# Features brought to mean 0 and standard deviation 1, in place and in little memory.
-#
-# The matrix can be a gigabyte; scikit-learn's StandardScaler with sample weights makes copies of all of it.
-
 _ROWS = 1024
 # Less spread than this, relative to the mean, is rounding of a constant.
 _CONSTANT = 1e-6
@@ -224,7 +195,9 @@ _CONSTANT = 1e-6
 
 @dataclass(frozen=True)
 class Standardiser:
-    """Weighted mean and standard deviation of each feature.
+    """Features brought to weighted mean 0 and standard deviation 1, in place and in little memory.
+
+    The matrix can be a gigabyte; scikit-learn's StandardScaler with sample weights makes copies of all of it.
 
     Attributes:
         mean: float32 (D,).
@@ -256,19 +229,9 @@ class Standardiser:
         return features
 
 
-# -------------------------------------------------------------------------------------------------
-# Logistic regression on standardised features, L2-regularised.
-
-
 @dataclass(frozen=True)
 class LogisticModel:
-    """P(fake) = sigmoid(w . z + b) of standardised features z.
-
-    Attributes:
-        standardiser: of the training features.
-        coefficients: float64 (D,), w.
-        intercept: b.
-    """
+    """P(fake) = sigmoid(w . z + b) of standardised features z; w are the coefficients, float64 (D,)."""
 
     standardiser: Standardiser
     coefficients: np.ndarray
@@ -287,23 +250,14 @@ def fit_logistic(
     With weights of mean 1 instead of sum 1 that is scikit-learn's objective, C its ``C``. Its L-BFGS keeps a
     float32 matrix as it is, so fitting takes no memory beyond the features.
 
-    Args:
-        features: float32 (N, D); overwritten with its standardised values.
-        labels: int (N,), both 0 and 1 occur.
-        weights: float64 (N,) of sum 1.
-        inverse_strength: C; smaller is smoother.
+    Features are float32 (N, D), overwritten with their standardised values; labels 0 and 1 both occur;
+    weights are float64 (N,) of sum 1; C is the inverse strength.
     """
     standardiser = Standardiser.fit(features, weights)
     model = LogisticRegression(C=inverse_strength, max_iter=1000)
     model.fit(standardiser.apply(features), labels, sample_weight=weights * len(weights))
     return LogisticModel(standardiser, model.coef_[0].astype(np.float64), float(model.intercept_[0]))
 
-
-# -------------------------------------------------------------------------------------------------
-# Baseline: logistic regression on the log magnitudes of an image's 2-D cosine transform.
-#
-# Frank, Eisenhofer, Schoenherr, Fischer, Kolossa and Holz, "Leveraging Frequency Analysis for Deep Fake Image
-# Recognition", ICML 2020: upsampling leaves traces in the spectrum that a linear model finds.
 
 # Keeps the logarithm finite, and is below what rounding pixels to integers leaves in a coefficient.
 DCT_FLOOR = 1e-3
@@ -316,11 +270,8 @@ MAX_FEATURE_BYTES = 2**30
 def log_dct(images: np.ndarray) -> np.ndarray:
     """Log magnitudes of the orthonormal DCT-II of each channel over the whole image.
 
-    Args:
-        images: uint8 (B, S, S, 3), transformed as 0..255.
-
-    Returns:
-        float32 (B, 3 S^2), ``log(|DCT| + 0.001)``, row frequency first, then column frequency, then channel.
+    From uint8 (B, S, S, 3), transformed as 0..255, to float32 (B, 3 S^2), ``log(|DCT| + 0.001)``, row
+    frequency first, then column frequency, then channel.
     """
     # Double precision: in single precision the rounding of the largest coefficient would show in the others.
     coefficients = dctn(images.astype(np.float64), axes=(1, 2), norm="ortho")
@@ -328,10 +279,13 @@ def log_dct(images: np.ndarray) -> np.ndarray:
 
 
 def fit_dct(params: Params, data: DetectorData, _: Fabric) -> Scorer:
-    """Train on the laundered views of the training split.
+    """Logistic regression on the log magnitudes of each laundered view's 2-D cosine transform.
+
+    Frank, Eisenhofer, Schoenherr, Fischer, Kolossa and Holz, "Leveraging Frequency Analysis for Deep Fake
+    Image Recognition", ICML 2020: upsampling leaves traces in the spectrum that a linear model finds.
 
     Raises:
-        LeakError, BaselineDataError: see :func:`fakeface.evaluation.baselines.training_views`.
+        LeakError, BaselineDataError: see :func:`training_views`.
     """
     image_bytes = 4 * math.prod(data.sets[0].images.shape[1:])
     views = training_views(params, data, params.cn.views, MAX_FEATURE_BYTES // image_bytes)
@@ -339,13 +293,6 @@ def fit_dct(params: Params, data: DetectorData, _: Fabric) -> Scorer:
     model = fit_logistic(features, views.labels, views.weights, DCT_INVERSE_STRENGTH)
     return in_batches(views.image_shape, lambda images: model.probability(log_dct(images)))
 
-
-# -------------------------------------------------------------------------------------------------
-# Baseline: support vector machine on the azimuthally averaged log power spectrum.
-#
-# Durall, Keuper and Keuper, "Watch Your Up-Convolution: CNN Based Generative Deep Neural Networks Are Failing
-# to Reproduce Spectral Distributions", CVPR 2020: an image is reduced to the power at each distance from the
-# spectrum's centre.
 
 # ITU-R BT.601, the luma of JPEG.
 LUMINANCE = np.array([0.299, 0.587, 0.114])
@@ -368,28 +315,25 @@ def _rings(side: int) -> np.ndarray:
 def radial_spectrum(images: np.ndarray) -> np.ndarray:
     """Mean log power at each radius, the corners of the spectrum included.
 
-    Args:
-        images: uint8 (B, S, S, 3).
-
-    Returns:
-        float32 (B, R) with R = round(S / sqrt 2) + 1 for even S: the mean of ``log(|F|^2 + 0.001)`` over the
-        frequencies, in cycles an image, whose radius rounds to 0, 1, ...; F is the orthonormal 2-D Fourier
-        transform of the luminance in 0..255.
+    From uint8 (B, S, S, 3) to float32 (B, R), R = round(S / sqrt 2) + 1 for even S: the mean of
+    ``log(|F|^2 + 0.001)`` over the frequencies, in cycles an image, whose radius rounds to 0, 1, ...; F is
+    the orthonormal 2-D Fourier transform of the luminance in 0..255.
     """
     power = np.abs(fft2(images @ LUMINANCE, norm="ortho")) ** 2
-    return (np.log(power + SPECTRUM_FLOOR).reshape(len(images), -1) @ _rings(images.shape[1])).astype(
-        np.float32
-    )
+    flat = np.log(power + SPECTRUM_FLOOR).reshape(len(images), -1)
+    return (flat @ _rings(images.shape[1])).astype(np.float32)
 
 
 def fit_spectrum(params: Params, data: DetectorData, _: Fabric) -> Scorer:
-    """Train an SVM with Gaussian kernel on the laundered views of the training split.
+    """Support vector machine with Gaussian kernel on the log power spectrum, averaged over directions.
 
-    An SVM knows no probability. Its scores here are the sigmoid of the decision value, standardised by the
-    training views': a monotone map into [0, 1] that leaves every ranking as it is. They are not calibrated.
+    Durall, Keuper and Keuper, "Watch Your Up-Convolution: CNN Based Generative Deep Neural Networks Are
+    Failing to Reproduce Spectral Distributions", CVPR 2020. An SVM knows no probability: scores here are the
+    sigmoid of the decision value, standardised by the training views', a monotone map into [0, 1] that leaves
+    every ranking as it is. They are not calibrated.
 
     Raises:
-        LeakError, BaselineDataError: see :func:`fakeface.evaluation.baselines.training_views`.
+        LeakError, BaselineDataError: see :func:`training_views`.
     """
     views = training_views(params, data, params.cn.views, MAX_VIEWS)
     features = views.features(radial_spectrum, "spectrum")
@@ -409,12 +353,6 @@ def fit_spectrum(params: Params, data: DetectorData, _: Fabric) -> Scorer:
     return in_batches(views.image_shape, probability)
 
 
-# -------------------------------------------------------------------------------------------------
-# Baseline: logistic regression on the features of a network that has seen no GAN.
-#
-# The linear probe of Ojha, Li and Lee, "Towards Universal Fake Image Detectors that Generalize Across
-# Generative Models", CVPR 2023, with EfficientNet-Lite0 trained on ImageNet in the place of CLIP.
-
 # From 0.001 to 1 the AUROC on validation images stayed within 0.003.
 PROBE_INVERSE_STRENGTH = 1e-2
 # The network takes a minute for 4,000 to 6,000 images on two CPU cores, and this is done in every fold.
@@ -424,12 +362,14 @@ FORWARD_BATCH = 64
 
 
 def fit_lite0_probe(params: Params, data: DetectorData, fabric: Fabric, limit: int = MAX_IMAGES) -> Scorer:
-    """Train on one laundered view of each training image, of at most ``limit`` images.
+    """Logistic regression on the features of a network that has seen no GAN, a view of each training image.
 
-    Beyond the limit a balanced subset is taken, see :func:`fakeface.evaluation.baselines.balanced_subset`.
+    The linear probe of Ojha, Li and Lee, "Towards Universal Fake Image Detectors that Generalize Across
+    Generative Models", CVPR 2023, with EfficientNet-Lite0 trained on ImageNet in the place of CLIP. Beyond
+    ``limit`` images a balanced subset is taken.
 
     Raises:
-        LeakError, BaselineDataError: see :func:`fakeface.evaluation.baselines.training_views`.
+        LeakError, BaselineDataError: see :func:`training_views`.
     """
     extractor = open_extractor(LITE0, None, fabric.device)
     layer = extractor.layers["fid"]
@@ -443,11 +383,7 @@ def fit_lite0_probe(params: Params, data: DetectorData, fabric: Fabric, limit: i
     return in_batches(views.image_shape, lambda images: model.probability(pooled(images)))
 
 
-# -------------------------------------------------------------------------------------------------
-# What our detector is compared with on the same folds: the paper's, one without pairs, and baselines.
-#
-# The keys of :data:`COMPARED` are the names that tables and commands use.
-
+# Baselines and what our detector is compared with, by the names that tables and commands use.
 BASELINES: dict[str, Fit] = {"dct": fit_dct, "spectrum": fit_spectrum, "lite0": fit_lite0_probe}
 
 
@@ -473,7 +409,7 @@ def with_frozen_threshold(fit: Fit) -> Method:
 # `cross_entropy`: our network without pairs; a linear layer classifies its embedding.
 COMPARED: dict[str, Method] = {
     "paper": with_cffn(
-        reference="none",
+        score_offset="none",
         margin=0.5,
         variant="paper",
         loss="contrastive",

@@ -31,15 +31,8 @@ def corrupted_scores(
     """P(fake) of every image after one corruption, photographs and fakes alike, float64 (N,).
 
     A batch of ``evaluate.batch_size`` images is held at a time. The noise of an image depends on ``seed``
-    and on its row, so an image has one pattern of noise whatever the strength.
-
-    Args:
-        params: seed and size of a batch.
-        detector: gives the scores.
-        test: the N images.
-        family: a key of ``CORRUPTIONS``, or ``none``.
-        strength: one that the family takes; of no meaning for ``none``.
-        bar: moved on by every batch.
+    and on its row, so an image has one pattern of noise whatever the strength. ``family`` is a key of
+    ``CORRUPTIONS``, or ``none``, for which the strength means nothing.
 
     Raises:
         CorruptionError: for an unknown family or strength, or a codec that Pillow lacks.
@@ -100,11 +93,6 @@ def robustness_metrics(params: Params, detector: Detector, test: DetectorData) -
     All conditions have the same images: at most ``robustness.images`` photographs, and as many fakes of each
     GAN, evenly spaced. Families whose codec this build of Pillow lacks are left out, with a line on stderr.
 
-    Args:
-        params: what to test with.
-        detector: a trained one.
-        test: the test split, as prepared.
-
     Returns:
         ``threshold``, ``held_out``, ``skipped`` (family left out: reason) and, for ``none`` and each family,
         ``{<strength>: block}`` from weak to strong; ``none`` has the one strength ``"0"``. A block is that
@@ -129,12 +117,10 @@ def robustness_metrics(params: Params, detector: Detector, test: DetectorData) -
         blocks = _Blocks(params, detector.rule.threshold, chosen, clean)
         result[NONE] = {strength_name(NO_STRENGTH): blocks.block(clean)}
         for family, strengths in grid.items():
-            result[family] = {
-                strength_name(strength): blocks.block(
-                    corrupted_scores(params, detector, chosen, family, strength, bar)
-                )
-                for strength in strengths
-            }
+            result[family] = {}
+            for strength in strengths:
+                scores = corrupted_scores(params, detector, chosen, family, strength, bar)
+                result[family][strength_name(strength)] = blocks.block(scores)
     return result
 
 

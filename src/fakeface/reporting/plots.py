@@ -1,31 +1,38 @@
 """What `dvc plots show` draws (JSON, CSV), and the pictures that its templates cannot draw (PNG).
 
 Curves are long: one row a point, with the name of its curve, for the template `.dvc/plots/curves.json`,
-which takes any number of them. The same input gives the same bytes.
+which takes any number of them. They come as ``{name: (labels, scores)}``: labels (N,) of 0 and 1 (fake),
+scores (N,) of P(fake). Every function that takes curves raises a ValueError for none, or for one that lacks a
+class or has bad scores, by name. The same input gives the same bytes.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from sklearn.decomposition import PCA
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from fakeface.base.files import atomic_directory, atomic_path, write_bytes, write_text
+from fakeface.base.files import atomic_directory, write_text
 from fakeface.detector.batches import DetectorData
 from fakeface.evaluation.abstention import coverage_curve
 from fakeface.evaluation.evaluate import Predictions, selections
-from fakeface.evaluation.figures import GAN_COLOURS, REAL_COLOUR
-from fakeface.metrics.scores import ECE_BINS, calibration_bins, checked
+from fakeface.evaluation.figures import (
+    REAL_COLOUR,
+    bare,
+    colours,
+    described,
+    new_figure,
+    write_png,
+    write_rows,
+)
+from fakeface.metrics.scores import calibration_bins, checked
 from fakeface.params import Params
 
 PathOrName = str | PathLike[str]
@@ -34,35 +41,24 @@ Curves = Mapping[str, tuple[Any, Any]]
 CURVE_POINTS = 200
 SEEN_MARKERS = ("o", "s", "v", "D", "p", "h")
 UNSEEN_MARKERS = ("x", "+", "1", "2")
+HEADLINE = "laundered"
+# Images a row of the contact sheet.
+COLUMNS = 12
 
 
 def write_roc(path: PathOrName, curves: Curves) -> None:
-    """ROC curves as JSON rows ``curve, fpr, tpr``, at most 200 points a curve.
-
-    Args:
-        path: of the JSON file.
-        curves: name -> labels (N,) of 0 and 1 (fake), scores (N,) of P(fake); both classes present.
-
-    Raises:
-        ValueError: for no curves, or one that lacks a class or has bad scores, by name.
-    """
-    rows = []
-    for name, (is_fake, scores) in _both_classes(curves).items():
-        fpr, tpr, _ = roc_curve(is_fake, scores)
-        rows += _points(name, "fpr", fpr, "tpr", tpr)
-    _write_rows(path, rows)
+    """ROC curves as JSON rows ``curve, fpr, tpr``, at most 200 points a curve."""
+    _write_curves(path, curves, "fpr", "tpr", lambda is_fake, scores: roc_curve(is_fake, scores)[:2])
 
 
 def write_pr(path: PathOrName, curves: Curves) -> None:
-    """Precision-recall curves as JSON rows ``curve, recall, precision``, at most 200 points a curve.
+    """Precision-recall curves as JSON rows ``curve, recall, precision``, at most 200 points a curve."""
 
-    Args and errors as for :func:`write_roc`.
-    """
-    rows = []
-    for name, (is_fake, scores) in _both_classes(curves).items():
+    def points(is_fake: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         precision, recall, _ = precision_recall_curve(is_fake, scores, drop_intermediate=True)
-        rows += _points(name, "recall", recall[::-1], "precision", precision[::-1])
-    _write_rows(path, rows)
+        return recall[::-1], precision[::-1]
+
+    _write_curves(path, curves, "recall", "precision", points)
 
 
 def write_calibration(path: PathOrName, curves: Curves) -> None:
@@ -72,58 +68,40 @@ def write_calibration(path: PathOrName, curves: Curves) -> None:
     ``share_fake`` are weighted means, ``weight`` adds up to 1 over a curve, and ``ece`` is the weighted mean
     of their distances. ``n`` counts images. A detector whose score is P(fake) at even odds lies on the
     diagonal, whatever the numbers of photographs and fakes.
-
-    Args and errors as for :func:`write_roc`.
     """
     rows = []
     for name, (is_fake, scores) in _both_classes(curves).items():
         bins = calibration_bins(scores)
         weights = np.where(is_fake, 0.5 / is_fake.sum(), 0.5 / (~is_fake).sum())
-        for index in range(ECE_BINS):
-            inside = bins == index
-            if inside.any():
-                here = weights[inside]
-                rows.append(
-                    {
-                        "curve": name,
-                        "mean_score": _rounded(np.average(scores[inside], weights=here)),
-                        "share_fake": _rounded(np.average(is_fake[inside], weights=here)),
-                        "weight": _rounded(here.sum()),
-                        "n": int(inside.sum()),
-                    }
-                )
-    _write_rows(path, rows)
+        for inside in (bins == index for index in np.unique(bins)):
+            here = weights[inside]
+            rows.append(
+                {
+                    "curve": name,
+                    "mean_score": _rounded(np.average(scores[inside], weights=here)),
+                    "share_fake": _rounded(np.average(is_fake[inside], weights=here)),
+                    "weight": _rounded(here.sum()),
+                    "n": int(inside.sum()),
+                }
+            )
+    write_rows(path, rows)
 
 
 def write_coverage(path: PathOrName, curves: Curves, threshold: float) -> None:
-    """Accuracy against coverage as JSON rows ``curve, coverage, accuracy``, at most 200 points a curve.
-
-    Args:
-        path: of the JSON file.
-        curves: as for :func:`write_roc`.
-        threshold: an image is called fake if its score is above.
-
-    Raises:
-        ValueError: as :func:`write_roc`.
-    """
-    rows = []
-    for name, (is_fake, scores) in _both_classes(curves).items():
-        coverage, accuracy = coverage_curve(is_fake, scores, threshold)
-        rows += _points(name, "coverage", coverage, "accuracy", accuracy)
-    _write_rows(path, rows)
+    """Accuracy against coverage as JSON rows ``curve, coverage, accuracy``, at most 200 points a curve."""
+    _write_curves(
+        path,
+        curves,
+        "coverage",
+        "accuracy",
+        lambda is_fake, scores: coverage_curve(is_fake, scores, threshold),
+    )
 
 
 def write_confusion(
     path: PathOrName, labels: Any, scores: Any, sources: Sequence[str], threshold: float
 ) -> None:
     """One CSV row an image, ``actual, predicted, source``, for DVC's confusion template.
-
-    Args:
-        path: of the CSV file.
-        labels: (N,) of 0 and 1 (fake).
-        scores: (N,) of P(fake).
-        sources: N names, ``real`` or a GAN.
-        threshold: an image is called fake if its score is above.
 
     Raises:
         ValueError: for bad labels, scores or lengths.
@@ -152,17 +130,10 @@ def write_histograms(
     held_out: Sequence[str] = (),
     title: str = "Scores of photographs and of each GAN's fakes",
 ) -> None:
-    """A PNG with one panel a GAN: the scores of its fakes over those of the photographs.
+    """A PNG with one panel a GAN: the scores of its fakes over those of the photographs, P(fake).
 
-    Args:
-        path: of the PNG.
-        real_scores: (N,) of P(fake) of the photographs.
-        fake_scores: GAN -> (M,) of P(fake).
-        threshold: drawn as a dashed line.
-        lower_threshold: scores from this to ``threshold`` are shaded as unsure; none are if it is None or
-            not below the other.
-        held_out: GANs that training never saw; their panels say so.
-        title: above the panels.
+    ``threshold`` is a dashed line. Scores from ``lower_threshold`` to it are shaded as unsure; none are if it
+    is None or not below the other. Panels of ``held_out`` GANs say that training never saw them.
 
     Raises:
         ValueError: for no GAN, an empty or a bad set of scores.
@@ -174,18 +145,17 @@ def write_histograms(
     unsure = lower_threshold is not None and lower_threshold < threshold
     n_columns = min(3, len(fakes))
     n_rows = -(-len(fakes) // n_columns)
-    figure = _figure(max(6.4, 3.4 * n_columns + 0.6), 2.5 * n_rows + 1.1)
+    figure = new_figure(max(6.4, 3.4 * n_columns + 0.6), 2.5 * n_rows + 1.1)
     panels = figure.subplots(n_rows, n_columns, sharex=True, sharey=True, squeeze=False).reshape(-1)
-    colours = _colours(list(fakes))
+    palette = colours(list(fakes))
     for index, (name, scores) in enumerate(fakes.items()):
         panel = panels[index]
         _histogram(panel, real, REAL_COLOUR)
-        _histogram(panel, scores, colours[name])
+        _histogram(panel, scores, palette[name])
         panel.axvline(threshold, color="black", linestyle="--", linewidth=1)
         if unsure:
             panel.axvspan(lower_threshold, threshold, color="black", alpha=0.07, linewidth=0)
-        seen = "unseen" if name in held_out else "seen"
-        panel.set_title(f"{name} ({seen}): {np.mean(scores > threshold):.0%} caught", fontsize=10)
+        panel.set_title(f"{described(name, held_out)}: {np.mean(scores > threshold):.0%} caught", fontsize=10)
         if index + n_columns >= len(fakes):
             panel.set_xlabel("score, P(fake)")
             panel.tick_params(labelbottom=True)
@@ -200,7 +170,7 @@ def write_histograms(
         + (f" Shaded: unsure, from {lower_threshold:.3f}." if unsure else ""),
         fontsize=9,
     )
-    _write_png(path, figure)
+    write_png(path, figure)
 
 
 def write_embedding(
@@ -216,13 +186,8 @@ def write_embedding(
 
     The components are fitted to photographs and seen GANs only, so the view owes nothing to held-out ones.
 
-    Args:
-        path: of the PNG.
-        points: float (N, D), D >= 2.
-        sources: N names, ``real`` or one of ``gans``.
-        gans: in the order of the legend and of the colours.
-        held_out: GANs that training never saw, drawn as crosses.
-        title: above the picture.
+    Points are float (N, D), D >= 2; sources N names, ``real`` or one of ``gans``, which are in the order of
+    the legend and of the colours. ``held_out`` GANs are crosses.
 
     Raises:
         ValueError: for other shapes, unknown sources, values that are not finite, or fewer than 3 points of
@@ -241,7 +206,7 @@ def write_embedding(
     pca = PCA(n_components=2, svd_solver="full").fit(points[known])
     flat = pca.transform(points)
 
-    figure = _figure(8.4, 5.6)
+    figure = new_figure(8.4, 5.6)
     axes = figure.subplots()
     for name, (label, style) in _marks(gans, held_out).items():
         here = flat[names == name]
@@ -251,7 +216,7 @@ def write_embedding(
     axes.set_ylabel(f"second principal component ({second:.0%})")
     axes.set_title(title, fontsize=12)
     axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, markerscale=1.4)
-    _write_png(path, figure)
+    write_png(path, figure)
 
 
 def thin(x: np.ndarray, y: np.ndarray, n_points: int = CURVE_POINTS) -> tuple[np.ndarray, np.ndarray]:
@@ -259,9 +224,6 @@ def thin(x: np.ndarray, y: np.ndarray, n_points: int = CURVE_POINTS) -> tuple[np
 
     Spread by the distance walked along the curve, ``|dx| + |dy|``, so steep and flat parts keep their shape
     alike: no point left out is further along the curve from one kept than its length / (n_points - 1).
-
-    Args:
-        x, y: float (N,), the points in order.
     """
     if len(x) <= n_points:
         return x, y
@@ -285,20 +247,23 @@ def _both_classes(curves: Curves) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     return result
 
 
-def _points(name: str, x_name: str, x: np.ndarray, y_name: str, y: np.ndarray) -> list[dict[str, Any]]:
-    thinned = zip(*thin(x, y), strict=True)
-    return [{"curve": name, x_name: _rounded(a), y_name: _rounded(b)} for a, b in thinned]
+def _write_curves(
+    path: PathOrName,
+    curves: Curves,
+    x_name: str,
+    y_name: str,
+    points: Callable[[np.ndarray, np.ndarray], Any],
+) -> None:
+    rows = []
+    for name, (is_fake, scores) in _both_classes(curves).items():
+        thinned = zip(*thin(*points(is_fake, scores)), strict=True)
+        rows += [{"curve": name, x_name: _rounded(x), y_name: _rounded(y)} for x, y in thinned]
+    write_rows(path, rows)
 
 
 def _rounded(value: Any) -> float:
     """Five decimals: finer than any screen, and a small file."""
     return round(float(value), 5)
-
-
-def _write_rows(path: PathOrName, rows: list[dict[str, Any]]) -> None:
-    """A JSON list with a row a line, so that a diff of two runs can be read."""
-    lines = ",\n".join(json.dumps(row) for row in rows)
-    write_text(path, f"[\n{lines}\n]\n")
 
 
 def _scores_of(name: str, scores: Any) -> np.ndarray:
@@ -312,56 +277,26 @@ def _scores_of(name: str, scores: Any) -> np.ndarray:
     return values
 
 
-def _colours(gans: Sequence[str]) -> dict[str, str]:
-    return {name: GAN_COLOURS[index % len(GAN_COLOURS)] for index, name in enumerate(gans)}
-
-
 def _marks(gans: Sequence[str], held_out: Sequence[str]) -> dict[str, tuple[str, dict[str, Any]]]:
     """Label and scatter style of the photographs, the seen GANs and, on top, the unseen ones."""
-    colours = _colours(gans)
-    seen, unseen = [gan for gan in gans if gan not in held_out], [gan for gan in gans if gan in held_out]
+    palette = colours(gans)
     marks: dict[str, tuple[str, dict[str, Any]]] = {
-        "real": ("photographs", {"marker": "o", "s": 12, "color": REAL_COLOUR, "linewidths": 0, "alpha": 0.8})
+        "real": ("photographs", {"marker": "o", "s": 12, "linewidths": 0, "alpha": 0.8})
     }
-    for index, gan in enumerate(seen):
+    for index, gan in enumerate(gan for gan in gans if gan not in held_out):
         marker = SEEN_MARKERS[index % len(SEEN_MARKERS)]
-        marks[gan] = gan, {"marker": marker, "s": 18, "color": colours[gan], "linewidths": 0, "alpha": 0.7}
-    for index, gan in enumerate(unseen):
+        marks[gan] = gan, {"marker": marker, "s": 18, "linewidths": 0, "alpha": 0.7}
+    for index, gan in enumerate(gan for gan in gans if gan in held_out):
         marker = UNSEEN_MARKERS[index % len(UNSEEN_MARKERS)]
-        style = {"marker": marker, "s": 26, "color": colours[gan], "linewidths": 1.1, "alpha": 0.8}
-        marks[gan] = f"{gan} (unseen)", style
-    return marks
-
-
-def _figure(width: float, height: float) -> Figure:
-    """A figure without pyplot's global state, so that drawing leaves nothing behind; inches."""
-    figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
+        marks[gan] = f"{gan} (unseen)", {"marker": marker, "s": 26, "linewidths": 1.1, "alpha": 0.8}
+    return {name: (label, style | {"color": palette[name]}) for name, (label, style) in marks.items()}
 
 
 def _histogram(panel: Any, scores: np.ndarray, colour: str) -> None:
     """Outline and filling of the share of images in each of 30 bins."""
-    common = {
-        "bins": np.linspace(0, 1, 31),
-        "weights": np.full(scores.size, 1 / scores.size),
-        "color": colour,
-    }
-    panel.hist(scores, histtype="stepfilled", alpha=0.4, **common)
-    panel.hist(scores, histtype="step", linewidth=1.3, **common)
-
-
-def _write_png(path: PathOrName, figure: Figure) -> None:
-    buffer = io.BytesIO()
-    # Without the name and version of the program the bytes depend on the picture alone.
-    figure.savefig(buffer, format="png", metadata={"Software": None})
-    write_bytes(path, buffer.getvalue())
-
-
-# -------------------------------------------------------------------------------------------------
-# Every plot of the evaluation, from its predictions.
-
-HEADLINE = "laundered"
+    bins, weights = np.linspace(0, 1, 31), np.full(scores.size, 1 / scores.size)
+    panel.hist(scores, bins, weights=weights, color=colour, histtype="stepfilled", alpha=0.4)
+    panel.hist(scores, bins, weights=weights, color=colour, histtype="step", linewidth=1.3)
 
 
 def write_pictures(
@@ -424,25 +359,17 @@ def write_pictures(
         )
 
 
-# -------------------------------------------------------------------------------------------------
-# One picture of all image sets: a row of photographs, then a row of each GAN's fakes.
-
-COLUMNS = 12
-
-
 def write_contact_sheet(path: PathOrName, sets: Mapping[str, np.ndarray]) -> None:
     """Write a PNG with one labelled row a set, in the order of ``sets``.
 
-    Args:
-        path: of the PNG.
-        sets: uint8 (N, S, S, 3) by name, N >= 1; the first ``COLUMNS`` of each are shown.
+    Of ``sets``, uint8 (N, S, S, 3) by name, N >= 1, the first ``COLUMNS`` of each are shown.
 
     Raises:
         ValueError: if there is no set or one is empty.
     """
     if not sets or any(len(images) == 0 for images in sets.values()):
         raise ValueError(f"every row needs an image, got {[(name, len(x)) for name, x in sets.items()]}")
-    figure = Figure(figsize=(1.6 + 0.8 * COLUMNS, 0.85 * len(sets)), dpi=100, layout="constrained")
+    figure = new_figure(1.6 + 0.8 * COLUMNS, 0.85 * len(sets), dpi=100)
     panels = figure.subplots(len(sets), 1, squeeze=False)[:, 0]
     for panel, (name, images) in zip(panels, sets.items(), strict=True):
         shown = np.asarray(images[:COLUMNS])
@@ -450,10 +377,6 @@ def write_contact_sheet(path: PathOrName, sets: Mapping[str, np.ndarray]) -> Non
         strip = np.concatenate(list(shown), axis=1)
         row[:, : strip.shape[1]] = strip
         panel.imshow(row, interpolation="nearest")
-        panel.set_xticks([])
-        panel.set_yticks([])
-        panel.spines[:].set_visible(False)
+        bare(panel)
         panel.set_ylabel(name, rotation=0, ha="right", va="center", fontsize=9)
-    with atomic_path(path) as temporary:
-        # No software version in the file: equal pictures are equal bytes.
-        figure.savefig(temporary, format="png", metadata={"Software": None})
+    write_png(path, figure)

@@ -1,14 +1,13 @@
-"""AUROC against the strength of each corruption: rows for `dvc plots`, and a picture."""
+"""AUROC against the strength of each corruption, from ``robustness_metrics``: rows and a picture."""
 
 from __future__ import annotations
 
 from os import PathLike
 from typing import Any
 
-from matplotlib.figure import Figure
-
-from fakeface.base.files import atomic_path, write_json
+from fakeface.base.files import write_json
 from fakeface.data.corruptions import CORRUPTIONS
+from fakeface.evaluation.figures import new_figure, write_png
 from fakeface.evaluation.robustness import NO_STRENGTH, NONE, strength_name
 
 Path = str | PathLike[str]
@@ -39,10 +38,6 @@ def write_rows(path: Path, metrics: dict[str, Any]) -> None:
 
     ``step`` counts the strengths of a family from weak to strong, from 1; step 0 are the images as prepared,
     their strength is ``none``. ``curve`` is ``seen`` or ``unseen``. An AUROC that is undefined has no row.
-
-    Args:
-        path: of the JSON file.
-        metrics: what ``robustness_metrics`` returned.
     """
     clean = metrics[NONE][strength_name(NO_STRENGTH)]
     rows = []
@@ -58,16 +53,11 @@ def write_rows(path: Path, metrics: dict[str, Any]) -> None:
 
 
 def write_picture(path: Path, metrics: dict[str, Any]) -> None:
-    """Write a PNG with a panel a family; dashed lines are the images as prepared, bands 95 % intervals.
-
-    Args:
-        path: of the PNG.
-        metrics: what ``robustness_metrics`` returned.
-    """
+    """Write a PNG with a panel a family; dashed lines are the images as prepared, bands 95 % intervals."""
     families = _measured(metrics)
     clean = metrics[NONE][strength_name(NO_STRENGTH)]
     n_rows = -(-len(families) // COLUMNS)
-    figure = Figure(figsize=(2.6 * COLUMNS, 2.6 * n_rows + 0.7), dpi=120, layout="constrained")
+    figure = new_figure(2.6 * COLUMNS, 2.6 * n_rows + 0.7)
     panels = figure.subplots(n_rows, COLUMNS, sharey=True, squeeze=False).reshape(-1)
     for panel, family in zip(panels, families, strict=False):
         _draw_panel(panel, metrics[family], clean)
@@ -82,9 +72,7 @@ def write_picture(path: Path, metrics: dict[str, Any]) -> None:
     panels[0].set_ylim(top=1.01)
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False)
-    with atomic_path(path) as temporary:
-        # No software version in the file: equal pictures are equal bytes.
-        figure.savefig(temporary, format="png", metadata={"Software": None})
+    write_png(path, figure)
 
 
 def _draw_panel(panel: Any, blocks: dict[str, Any], clean: dict[str, Any]) -> None:

@@ -11,8 +11,8 @@ import pytest
 from conftest import random_picture
 from PIL import Image
 
+from fakeface.apps import cli
 from fakeface.apps.cli import main, parser
-from fakeface.apps.demo import command
 from fakeface.apps.demo.answer import MAX_EVIDENCE, answer, answer_file
 from fakeface.apps.demo.page import about, sample_pictures
 from fakeface.apps.judge import faces_of, score_faces
@@ -152,6 +152,6 @@ def test_it_listens_on_this_machine_only_unless_told() -> None:
 def test_without_gradio_it_says_how_to_install_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(command.importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr(cli.importlib.util, "find_spec", lambda _: None)
     assert main(["demo"]) == 2
     assert "pip install -e '.[demo]'" in capsys.readouterr().err

@@ -26,7 +26,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def served(detector_folder: Path, data_folder: Path) -> Iterator[str]:
-    from fakeface.apps.demo.serve import serve
+    from fakeface.apps.demo.page import serve
 
     page = serve(str(detector_folder), data_folder, "127.0.0.1", 0, "cpu")
     yield str(page.local_url)
@@ -113,11 +113,11 @@ def test_the_limits_hold(
     detector_folder: Path, chromium: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from fakeface.apps.demo import answer as limits
-    from fakeface.apps.demo import serve
+    from fakeface.apps.demo import page as demo
 
     monkeypatch.setattr(limits.RateLimit.__init__, "__defaults__", ("1/minute",))
-    monkeypatch.setattr(serve, "MAX_FILE_SIZE", "100 KB")
-    server = serve.serve(str(detector_folder), tmp_path / "no data", "127.0.0.1", 0, "cpu")
+    monkeypatch.setattr(demo, "MAX_FILE_SIZE", "100 KB")
+    server = demo.serve(str(detector_folder), tmp_path / "no data", "127.0.0.1", 0, "cpu")
     tab = chromium.new_page()
     try:
         tab.goto(server.local_url)
@@ -190,7 +190,7 @@ def test_the_command_serves_until_it_is_stopped_and_leaves_no_picture(
 def test_photographs_are_offered_to_this_machine_alone(
     detector_folder: Path, data_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from fakeface.apps.demo import serve
+    from fakeface.apps.demo import page as demo
 
     offered: dict[str, list[str]] = {}
 
@@ -201,9 +201,9 @@ def test_photographs_are_offered_to_this_machine_alone(
         offered[host] = [sample.source for sample in samples]
         raise Stop
 
-    monkeypatch.setattr(serve, "build_page", record)
+    monkeypatch.setattr(demo, "build_page", record)
     for host in ("127.0.0.1", "localhost", "192.0.2.1"):
         with pytest.raises(Stop):
-            serve.serve(str(detector_folder), data_folder, host, 0, "cpu")
+            demo.serve(str(detector_folder), data_folder, host, 0, "cpu")
     assert set(offered["127.0.0.1"]) == set(offered["localhost"]) == {"photograph", "dcgan", "sngan"}
     assert set(offered["192.0.2.1"]) == {"dcgan", "sngan"}

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from fakeface.detector.batches import load_split
 from fakeface.detector.detector import Detector
 from fakeface.evaluation.evaluate import TEST_KEY, predict_protocols
-from fakeface.evaluation.explain.judged import judge, spread
+from fakeface.evaluation.explain.judged import judge
+from fakeface.metrics.extractors import evenly_spaced
 from fakeface.params import Params
 
 from .conftest import MakeJudged
@@ -39,7 +40,7 @@ def test_a_sample_has_the_scores_of_the_evaluation(
 @given(st.integers(0, 60), st.integers(1, 60))
 def test_a_spread_is_even(n: int, limit: int) -> None:
     rows = np.arange(100, 100 + n)
-    chosen = spread(rows, limit)
+    chosen = evenly_spaced(rows, limit)
     assert len(chosen) == min(n, limit)
     assert set(chosen) <= set(rows)
     gaps = np.diff(chosen)

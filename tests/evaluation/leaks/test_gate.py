@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from fakeface.evaluation.leaks.gate import LeakFoundError, auroc_error, judge, passed, refuse_leaks
+from fakeface.evaluation.leaks.probes import LeakFoundError, auroc_error, judge, passed, refuse_leaks
 from fakeface.evaluation.leaks.route import judge_often
 
 TOLERANCE = 0.05

@@ -19,8 +19,7 @@ from fakeface.data import workers
 from fakeface.data.image_sets import ImageSet, ImageSetError
 from fakeface.data.prepare import prepare
 from fakeface.data.preprocess import preprocess
-from fakeface.evaluation.leaks.gate import judge
-from fakeface.evaluation.leaks.probes import PROBES, ProbedData, evenly
+from fakeface.evaluation.leaks.probes import PROBES, ProbedData, judge
 from fakeface.params import Params
 
 
@@ -30,7 +29,7 @@ def read(data: Path) -> ProbedData:
 
 def findings(probe: str, params: Params, data: Path) -> list[str] | None:
     """What one probe finds in a folder ``data``."""
-    figures = as_json(PROBES[probe](params, read(data)))
+    figures = as_json(PROBES[probe].measure(params, read(data)))
     return judge({probe: figures}, params.leaks.tolerance)[probe]
 
 
@@ -116,7 +115,7 @@ def test_photographs_that_are_not_those_that_were_downloaded(probed_params: Para
         data_copy / "real" / "val", lambda part: ImageSet(part.images, part.manifest.assign(name="x.jpg"))
     )
     with pytest.raises(ImageSetError, match="images.zip: lacks x.jpg"):
-        PROBES["route"](probed_params, read(data_copy))
+        PROBES["route"].measure(probed_params, read(data_copy))
 
 
 def test_a_manifest_column_that_tells_the_class(probed_params: Params, data_copy: Path) -> None:
@@ -170,7 +169,10 @@ def test_an_image_in_two_splits(probed_params: Params, data_copy: Path) -> None:
 def test_near_fakes_are_counted_and_no_leak(probed_params: Params, data_copy: Path) -> None:
     train = np.array(ImageSet.read(data_copy / "fake" / "dcgan" / "train").images)
     rewrite(data_copy / "fake" / "dcgan" / "test", lambda part: ImageSet(saved_as_jpeg(train), part.manifest))
-    assert PROBES["near_duplicates"](probed_params, read(data_copy))["fakes"] == {"dcgan": 24, "wgan": 0}
+    assert PROBES["near_duplicates"].measure(probed_params, read(data_copy))["fakes"] == {
+        "dcgan": 24,
+        "wgan": 0,
+    }
     assert findings("near_duplicates", probed_params, data_copy) == []
 
 
@@ -189,12 +191,6 @@ def test_a_person_in_two_splits(probed_params: Params, data_copy: Path) -> None:
 
     rewrite(data_copy / "real" / "test", plant)
     assert findings("identities", probed_params, data_copy) == ["people in train/test: 1"]
-
-
-def test_rows_are_evenly_spaced() -> None:
-    assert evenly(10, 4).tolist() == [0, 2, 5, 7]
-    assert evenly(3, 4).tolist() == [0, 1, 2]
-    assert evenly(0, 4).tolist() == []
 
 
 def test_chosen_photographs_keep_their_rows(clean_data: Path) -> None:

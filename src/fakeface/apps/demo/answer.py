@@ -19,22 +19,20 @@ from fakeface.data.preprocess import CorruptImageError, decode
 from fakeface.detector.attribution_head import UNKNOWN
 from fakeface.detector.bundle import Bundle
 
-# -------------------------------------------------------------------------------------------------
-# How often one address may ask: against accidents, not attacks.
-#
-# A question is counted when it is answered, after its upload and its place in the queue. Whoever serves the
-# page to strangers puts a proxy in front of it that limits uploads, too.
-
 MAX_FILE_SIZE = "20 MB"
 MAX_WAITING = 20
 RATE = "30/minute"
+# Heatmaps take longer than verdicts; a crowd gets verdicts for all and evidence for some.
+MAX_EVIDENCE = 6
+_SHOWN_SIDE = 1000
+_COLOURS = {"fake": "#c62828", "unsure": "#b26a00", "real": "#2e7d32", None: "#616161"}
 
 
 class RateLimit:
     """At most so many pictures an address, counted over a moving window; kept in memory.
 
-    Args:
-        rate: as the package ``limits`` writes it, for instance ``30/minute``.
+    Against accidents, not attacks: a question is counted when it is answered, after its upload and its place
+    in the queue. Whoever serves the page to strangers puts a proxy in front of it that limits uploads, too.
     """
 
     def __init__(self, rate: str = RATE) -> None:
@@ -51,23 +49,12 @@ class RateLimit:
         return f"at most {self._item.amount} pictures in {self._item.get_expiry()} seconds"
 
 
-# -------------------------------------------------------------------------------------------------
-# What the page says to a picture, in plain words and pictures.
-
-# Heatmaps take longer than verdicts; a crowd gets verdicts for all and evidence for some.
-MAX_EVIDENCE = 6
-_SHOWN_SIDE = 1000
-_COLOURS = {"fake": "#c62828", "unsure": "#b26a00", "real": "#2e7d32", None: "#616161"}
-
-
 @dataclass(frozen=True)
 class Answer:
-    """To one picture.
+    """To one picture: Markdown, with what is not ours escaped, and pictures.
 
-    Attributes:
-        text: Markdown; what is not ours in it is escaped.
-        picture: with a numbered box around each face; None if none was looked for.
-        evidence: for each of the first faces it and its heatmap, with captions.
+    ``picture`` has a numbered box around each face, None if none was looked for; ``evidence`` is each of the
+    first faces and its heatmap, with captions.
     """
 
     text: str
@@ -76,13 +63,7 @@ class Answer:
 
 
 def answer_file(path: Path, bundle: Bundle, finder: FaceFinder | None) -> Answer:
-    """Judge a picture file; a file that cannot be judged gets the reason as its answer.
-
-    Args:
-        path: of any file.
-        bundle: the detector.
-        finder: of faces; None: the picture is an aligned face already.
-    """
+    """Judge a picture file; a file that cannot be judged gets the reason as its answer."""
     try:
         image = decode(read_picture(path))
     except (PictureError, CorruptImageError) as error:
@@ -91,7 +72,7 @@ def answer_file(path: Path, bundle: Bundle, finder: FaceFinder | None) -> Answer
 
 
 def answer(image: Image.Image, bundle: Bundle, finder: FaceFinder | None) -> Answer:
-    """Judge an upright RGB picture."""
+    """Judge an upright RGB picture; without ``finder`` it is one aligned face already."""
     detector = bundle.detector
     faces = score_faces(faces_of(image, detector.image_size, finder), detector, bundle.attribution)
     if not faces:
@@ -104,17 +85,13 @@ def answer(image: Image.Image, bundle: Bundle, finder: FaceFinder | None) -> Ans
     judged = [(number, face) for number, face in enumerate(faces, start=1) if face.verdict is not None]
     if len(judged) > MAX_EVIDENCE:
         lines.append(f"Evidence is shown for the first {MAX_EVIDENCE} of {len(judged)} faces.")
-    shown = tuple(part for number, face in judged[:MAX_EVIDENCE] for part in _evidence(face, number, bundle))
-    return Answer("\n\n".join(lines), None if finder is None else _with_boxes(image, faces), shown)
-
-
-def _evidence(face: Judged, number: int, bundle: Bundle) -> list[tuple[Image.Image, str]]:
-    pair = evidence(face, bundle.detector)
-    side = pair.height
-    return [
-        (pair.crop((0, 0, side, side)), f"face {number}"),
-        (pair.crop((side, 0, 2 * side, side)), f"what says {face.verdict}"),
-    ]
+    shown = []
+    for number, face in judged[:MAX_EVIDENCE]:
+        pair = evidence(face, detector)
+        side = pair.height
+        shown.append((pair.crop((0, 0, side, side)), f"face {number}"))
+        shown.append((pair.crop((side, 0, 2 * side, side)), f"what says {face.verdict}"))
+    return Answer("\n\n".join(lines), None if finder is None else _with_boxes(image, faces), tuple(shown))
 
 
 def _words(face: Judged, number: int, count: int) -> str:

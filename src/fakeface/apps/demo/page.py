@@ -1,7 +1,9 @@
-"""The page itself: its test pictures, its words, and what happens when a picture is dropped."""
+"""The demo's page: its test pictures, its words, what happens when a picture is dropped, and serving it."""
 
 from __future__ import annotations
 
+import ipaddress
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,26 +14,26 @@ import numpy as np
 from PIL import Image
 
 from fakeface.apps.demo.answer import MAX_FILE_SIZE, MAX_WAITING, Answer, RateLimit, answer, answer_file
+from fakeface.base.errors import DemoError
 from fakeface.data.faces import FaceFinder
 from fakeface.data.image_sets import ImageSet
-from fakeface.detector.bundle import Bundle, Manifest
+from fakeface.detector.bundle import Bundle, Manifest, load_bundle
 from fakeface.metrics.extractors import evenly_spaced
 
-# -------------------------------------------------------------------------------------------------
-# Pictures that the demo offers: images of the test split, as the evaluation sees them.
-
+TITLE = "fakeface: was this face made by a GAN?"
+EVIDENCE = (
+    "Each face as the network sees it, and beside it: the brighter the red, the more that place speaks for "
+    "the verdict (Grad-CAM)."
+)
+PRIVACY = "Pictures stay on the machine that serves this page, and are deleted within two hours."
+# Uploads older than the second are deleted whenever the first has passed.
+DELETE_EVERY_S, DELETE_AFTER_S = 3600, 3600
 PHOTOGRAPH = "photograph"
 
 
 @dataclass(frozen=True)
 class Sample:
-    """A prepared test image.
-
-    Attributes:
-        source: ``photograph`` or the name of a GAN.
-        description: the same in words.
-        pixels: uint8 (S, S, 3).
-    """
+    """A prepared test image, uint8 (S, S, 3); from a GAN or a ``photograph``, and the same in words."""
 
     source: str
     description: str
@@ -41,11 +43,7 @@ class Sample:
 def sample_pictures(root: Path, seen: Sequence[str], image_size: int, each: int = 2) -> list[Sample]:
     """``each`` photographs and fakes a GAN of the test split, evenly spaced; none if ``root`` has no data.
 
-    Args:
-        root: folder with ``real/test`` and ``fake/<gan>/test``.
-        seen: GANs that the detector was trained on.
-        image_size: images of another size are left out, since the detector was not made for them.
-        each: of each source.
+    Images of another size are left out, since the detector was not made for them.
 
     Raises:
         ImageSetError: if a set is there and damaged.
@@ -63,15 +61,9 @@ def sample_pictures(root: Path, seen: Sequence[str], image_size: int, each: int 
     return samples
 
 
-# -------------------------------------------------------------------------------------------------
-# What the page says of the detector: what it can tell and what it cannot, with its own figures.
-
-_PROTOCOL = "laundered"
-
-
 def about(manifest: Manifest) -> str:
-    """Markdown; every figure is the bundle's."""
-    figures = manifest.metrics[_PROTOCOL]
+    """What the detector can tell and what it cannot, as Markdown; every figure is the bundle's."""
+    figures = manifest.metrics["laundered"]
     seen, unseen = figures["seen"], figures.get("unseen") or {}
     lines = [
         f"On {seen['n_real']} test photographs that were rescaled and compressed as pictures on the web are, "
@@ -91,41 +83,11 @@ def about(manifest: Manifest) -> str:
     return lines[0] + "\n\n" + "\n".join(lines[1:])
 
 
-EVIDENCE = (
-    "Each face as the network sees it, and beside it: the brighter the red, the more that place speaks for "
-    "the verdict (Grad-CAM)."
-)
-PRIVACY = "Pictures stay on the machine that serves this page, and are deleted within two hours."
-
-
-# -------------------------------------------------------------------------------------------------
-# The page itself: its parts, and what happens when a picture is dropped.
-
-TITLE = "fakeface: was this face made by a GAN?"
-# Uploads older than the second are deleted whenever the first has passed.
-DELETE_EVERY_S, DELETE_AFTER_S = 3600, 3600
-
-
 def build_page(
     bundle: Bundle, finder: FaceFinder, samples: Sequence[Sample], limit: RateLimit | None = None
 ) -> gr.Blocks:
-    """The page, not served yet.
-
-    Args:
-        bundle: the detector.
-        finder: of faces.
-        samples: test images to try, may be none.
-        limit: of questions an address; None: the default.
-    """
+    """The page, not served yet."""
     limit = limit or RateLimit()
-
-    def shown(found: Answer) -> tuple[Any, ...]:
-        return (
-            found.text,
-            gr.update(value=found.picture, visible=found.picture is not None),
-            gr.update(value=list(found.evidence), visible=bool(found.evidence)),
-            gr.update(visible=bool(found.evidence)),
-        )
 
     def refused(request: gr.Request) -> Answer | None:
         address = request.client.host if request.client else "unknown"
@@ -135,8 +97,8 @@ def build_page(
 
     def on_file(path: str | None, aligned: bool, request: gr.Request) -> tuple[Any, ...]:
         if path is None:
-            return shown(Answer(""))
-        return shown(refused(request) or answer_file(Path(path), bundle, None if aligned else finder))
+            return _shown(Answer(""))
+        return _shown(refused(request) or answer_file(Path(path), bundle, None if aligned else finder))
 
     def on_sample(request: gr.Request, event: gr.SelectData) -> tuple[Any, ...]:
         picked = samples[int(event.index)]
@@ -144,68 +106,126 @@ def build_page(
         if found is None:
             said = answer(Image.fromarray(picked.pixels), bundle, None)
             found = Answer(f"Test picture: {picked.description}.\n\n{said.text}", said.picture, said.evidence)
-        return shown(found)
+        return _shown(found)
 
+    # One at a time: the networks use every core, and gradients of two heatmaps must not mix.
+    one_at_a_time = {"concurrency_limit": 1, "concurrency_id": "detector", "api_visibility": "private"}
     with gr.Blocks(
         title=TITLE, analytics_enabled=False, delete_cache=(DELETE_EVERY_S, DELETE_AFTER_S)
     ) as page:
         gr.Markdown(f"# {TITLE}")
         with gr.Row():
             with gr.Column():
-                upload = gr.File(
-                    label=f"Drop a picture here, at most {MAX_FILE_SIZE}",
-                    file_types=["image"],
-                    elem_id="upload",
-                )
-                aligned = gr.Checkbox(
-                    label="The picture is one aligned face already (as CelebA's are); look for none",
-                    elem_id="aligned",
-                )
-                if samples:
-                    gallery = gr.Gallery(
-                        value=[(Image.fromarray(sample.pixels), sample.source) for sample in samples],
-                        label="or try a test picture",
-                        columns=5,
-                        object_fit="contain",
-                        height="auto",
-                        allow_preview=False,
-                        buttons=[],
-                        interactive=False,
-                        format="png",
-                        elem_id="samples",
-                    )
+                upload, aligned, gallery = _inputs(samples)
             with gr.Column():
-                verdict = gr.Markdown(elem_id="verdict")
-                picture = gr.Image(
-                    label="Faces",
-                    interactive=False,
-                    visible=False,
-                    format="png",
-                    buttons=["fullscreen"],
-                    elem_id="picture",
-                )
-                heatmaps = gr.Gallery(
-                    label="Evidence",
-                    columns=2,
-                    object_fit="contain",
-                    height="auto",
-                    interactive=False,
-                    visible=False,
-                    format="png",
-                    buttons=["fullscreen"],
-                    elem_id="evidence",
-                )
-                caption = gr.Markdown(EVIDENCE, visible=False)
+                outputs = _outputs()
         gr.Markdown(f"## What this can and cannot tell\n\n{about(bundle.manifest)}\n\n{PRIVACY}")
-        outputs = [verdict, picture, heatmaps, caption]
-        # One at a time: the networks use every core, and gradients of two heatmaps must not mix.
-        common: dict[str, Any] = {
-            "concurrency_limit": 1,
-            "concurrency_id": "detector",
-            "api_visibility": "private",
-        }
-        gr.on([upload.change, aligned.change], on_file, [upload, aligned], outputs, **common)
-        if samples:
-            gallery.select(on_sample, None, outputs, **common)
+        gr.on([upload.change, aligned.change], on_file, [upload, aligned], outputs, **one_at_a_time)
+        if gallery is not None:
+            gallery.select(on_sample, None, outputs, **one_at_a_time)
     page.queue(max_size=MAX_WAITING)
     return page
+
+
+def _inputs(samples: Sequence[Sample]) -> tuple[Any, Any, Any]:
+    """The field for a picture, the box for aligned ones, and the test pictures, None if there are none."""
+    upload = gr.File(
+        label=f"Drop a picture here, at most {MAX_FILE_SIZE}", file_types=["image"], elem_id="upload"
+    )
+    aligned = gr.Checkbox(
+        label="The picture is one aligned face already (as CelebA's are); look for none", elem_id="aligned"
+    )
+    if not samples:
+        return upload, aligned, None
+    gallery = _gallery(
+        value=[(Image.fromarray(sample.pixels), sample.source) for sample in samples],
+        label="or try a test picture",
+        columns=5,
+        allow_preview=False,
+        buttons=[],
+        elem_id="samples",
+    )
+    return upload, aligned, gallery
+
+
+def _outputs() -> list[Any]:
+    """What :func:`_shown` fills: words, the picture with boxes, heatmaps and what they mean."""
+    zoom = ["fullscreen"]
+    return [
+        gr.Markdown(elem_id="verdict"),
+        gr.Image(
+            label="Faces", interactive=False, visible=False, format="png", buttons=zoom, elem_id="picture"
+        ),
+        _gallery(label="Evidence", columns=2, visible=False, buttons=zoom, elem_id="evidence"),
+        gr.Markdown(EVIDENCE, visible=False),
+    ]
+
+
+def _gallery(**options: Any) -> Any:
+    return gr.Gallery(object_fit="contain", height="auto", interactive=False, format="png", **options)
+
+
+def _shown(found: Answer) -> tuple[Any, ...]:
+    return (
+        found.text,
+        gr.update(value=found.picture, visible=found.picture is not None),
+        gr.update(value=list(found.evidence), visible=bool(found.evidence)),
+        gr.update(visible=bool(found.evidence)),
+    )
+
+
+def serve(detector: str, samples: Path, host: str, port: int, device: str = "auto") -> gr.Blocks:
+    """Serve the page in threads of this process and return; ``close()`` ends it.
+
+    Args:
+        detector: folder of a bundle.
+        samples: folder with the pipeline's ``real`` and ``fake``; none are offered if it lacks them.
+        host, port: to listen on; 0 for any free port.
+        device: ``auto``, ``cpu`` or ``cuda``.
+
+    Raises:
+        DemoError: if the address cannot be listened on.
+        BundleError: if there is no usable detector.
+    """
+    for_strangers = not _is_loopback(host)
+    bundle = load_bundle(detector, device)
+    finder = FaceFinder(bundle.faces)
+    size = bundle.detector.image_size
+    offered = sample_pictures(samples, tuple(bundle.manifest.training.n_fakes), size)
+    if for_strangers:
+        # CelebA's photographs must not be handed on.
+        offered = [sample for sample in offered if sample.source != PHOTOGRAPH]
+    # The first pass allocates and compiles; no visitor should wait for it.
+    grey = Image.fromarray(np.full((size, size, 3), 128, dtype=np.uint8))
+    answer(grey, bundle, None)
+    finder.find(grey)
+    page = build_page(bundle, finder, offered)
+    try:
+        page.launch(
+            server_name=host,
+            server_port=port or _free_port(host),
+            share=False,
+            quiet=True,
+            prevent_thread_lock=True,
+            max_file_size=MAX_FILE_SIZE.replace(" ", "").lower(),
+            footer_links=[],
+            theme=gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"]),
+        )
+    except OSError as error:
+        raise DemoError(f"cannot listen on {host}:{port}: {error}") from error
+    return page
+
+
+def _is_loopback(host: str) -> bool:
+    """Whether only this machine reaches the address; DemoError if there is no such address."""
+    try:
+        found = {str(info[4][0]) for info in socket.getaddrinfo(host, None)}
+    except OSError as error:
+        raise DemoError(f"cannot listen on {host}: {error}") from error
+    return all(ipaddress.ip_address(address).is_loopback for address in found)
+
+
+def _free_port(host: str) -> int:
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])

@@ -1,18 +1,26 @@
-"""What the detector says of a sample of one split, and which images of it stand out."""
+"""What the detector says of a sample of one split, and the errors that it was surest of."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from os import PathLike
+from pathlib import PurePosixPath
 
 import numpy as np
+import pandas as pd
 
 from fakeface.detector.batches import DetectorData
 from fakeface.detector.detector import Detector
+from fakeface.evaluation.figures import bare, described, new_figure, write_png
+from fakeface.metrics.extractors import evenly_spaced
 from fakeface.params import PROTOCOLS, Params
 
 REAL = "real"
 HEADLINE = "laundered"
+# Of the worst errors: photographs and fakes at most, and fakes of one GAN.
+PER_KIND = 6
+PER_GAN = 2
 
 
 @dataclass(frozen=True)
@@ -48,51 +56,88 @@ class Judged:
     def extreme(
         self, candidates: np.ndarray, count: int, *, highest: bool, each: int | None = None
     ) -> np.ndarray:
-        """The candidates with the most extreme scores, most extreme first, ties in the order of the images.
+        """Rows of the candidates with the most extreme scores, ties in the order of the images: int64 (M,).
 
         Args:
             candidates: bool (N,).
             count: how many, at most.
-            highest: the highest scores, or else the lowest.
+            highest: the highest scores, highest first, or else the lowest, lowest first.
             each: how many of one source, at most; None for any number.
-
-        Returns:
-            Rows, int64 (M,), M <= count.
         """
         rows = np.flatnonzero(candidates)
-        order = rows[np.argsort(-self.scores[rows] if highest else self.scores[rows], kind="stable")]
-        chosen: list[int] = []
-        for row in order:
-            same = sum(self.sources[other] == self.sources[row] for other in chosen)
-            if len(chosen) < count and (each is None or same < each):
-                chosen.append(int(row))
-        return np.array(chosen, dtype=np.int64)
-
-
-def spread(rows: np.ndarray, limit: int) -> np.ndarray:
-    """At most ``limit`` of the rows, evenly spaced: no draw, and the same ones every time."""
-    count = min(limit, len(rows))
-    return rows[np.arange(count) * len(rows) // max(count, 1)]
+        rows = rows[np.argsort(-self.scores[rows] if highest else self.scores[rows], kind="stable")]
+        if each is not None:
+            order = pd.Series(self.sources[rows])
+            rows = rows[(order.groupby(order).cumcount() < each).to_numpy()]
+        return rows[:count]
 
 
 def judge(
     params: Params, detector: Detector, data: DetectorData, key: Sequence[int], limit: int | None
 ) -> Judged:
-    """Launder and score a sample of a split.
+    """Launder and score a sample of a split: at most ``limit`` photographs, and fakes a GAN; None for all.
 
-    Args:
-        params: validated params.
-        detector: trained.
-        data: the split.
-        key: of the laundering's draws; with that of the evaluation, a test image gets the very same pixels
-            and score as there, because the draws also depend on its row in the whole split.
-        limit: photographs, and fakes a GAN, at most; None for all.
+    ``key`` is that of the laundering's draws; with the evaluation's, a test image gets the very same pixels
+    and score as there, because the draws also depend on its row in the whole split.
     """
     groups = [np.flatnonzero(data.groups == group) for group in range(len(data.gans) + 1)]
-    rows = np.concatenate([group if limit is None else spread(group, limit) for group in groups])
+    rows = np.concatenate([group if limit is None else evenly_spaced(group, limit) for group in groups])
     protocol = getattr(params.protocols, HEADLINE)
     images = data.laundered(rows, [protocol], [params.seed, *key, PROTOCOLS.index(HEADLINE)])
     scores, embeddings = detector.score_and_embed(images, params.evaluate.batch_size)
     sources = np.array([REAL, *data.gans])[data.groups[rows]]
     names = data.manifest["name"].to_numpy(str)[rows]
     return Judged(names, sources, images, scores, embeddings, detector.rule.threshold)
+
+
+def worst_errors(judged: Judged) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of the photographs with the highest scores and of the fakes with the lowest, worst first.
+
+    Only errors at the frozen threshold; six of each kind at most, and two a GAN.
+    """
+    photographs = judged.extreme(~judged.right & (judged.sources == REAL), PER_KIND, highest=True)
+    fakes = judged.extreme(~judged.right & (judged.sources != REAL), PER_KIND, highest=False, each=PER_GAN)
+    return photographs, fakes
+
+
+def worst_error_table(judged: Judged, held_out: Sequence[str]) -> pd.DataFrame:
+    """One row an error: ``error, rank, name, source, seen, score, threshold``.
+
+    ``error`` is ``false positive`` for a photograph, ``false negative`` for a fake. ``seen`` is empty
+    for photographs, ``yes`` or ``no`` for fakes.
+    """
+    rows = []
+    for kind, chosen in zip(("false positive", "false negative"), worst_errors(judged), strict=True):
+        for rank, row in enumerate(chosen, start=1):
+            source = judged.sources[row]
+            seen = "" if source == REAL else "no" if source in held_out else "yes"
+            score, threshold = round(float(judged.scores[row]), 6), round(judged.threshold, 6)
+            rows.append((kind, rank, judged.names[row], source, seen, score, threshold))
+    columns = ["error", "rank", "name", "source", "seen", "score", "threshold"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def write_worst_errors(path: str | PathLike[str], judged: Judged, held_out: Sequence[str]) -> None:
+    """A PNG with a row of photographs called fake and one of fakes missed, as the detector saw them."""
+    figure = new_figure(10.5, 5.2)
+    titles = ("photographs\ncalled fake", "fakes\nnot called fake")
+    for line, title, chosen in zip(figure.subplots(2, PER_KIND), titles, worst_errors(judged), strict=True):
+        line[0].set_ylabel(title, fontsize=11)
+        for panel in line:
+            bare(panel)
+        for panel, row in zip(line, chosen, strict=False):
+            panel.imshow(judged.images[row], interpolation="nearest")
+            panel.set_title(f"score {judged.scores[row]:.3f}", fontsize=11)
+            name = PurePosixPath(judged.names[row]).name
+            panel.set_xlabel(f"{described(judged.sources[row], held_out)}\n{name}", fontsize=9)
+        for panel in line[len(chosen) :]:
+            panel.text(0.5, 0.5, "no further\nerror", ha="center", va="center", transform=panel.transAxes)
+    n_real = int((judged.sources == REAL).sum())
+    figure.suptitle("The errors that the detector was surest of", fontsize=13)
+    figure.supxlabel(
+        f"Score: P(fake). Above the threshold {judged.threshold:.3f} an image is called fake. Worst on the "
+        f"left, at most {PER_GAN} a GAN.\nOut of {n_real} photographs and {len(judged.sources) - n_real} "
+        f"fakes of the test split, as the detector saw them (protocol {HEADLINE}: some rescaled, then JPEG).",
+        fontsize=9,
+    )
+    write_png(path, figure)

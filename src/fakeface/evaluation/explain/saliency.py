@@ -30,6 +30,10 @@ from fakeface.models.cn import ClassificationNetwork
 
 # Aligned faces fill the middle: a square of 60 % of the side, 36 % of the area.
 CENTRAL_SIDE = 0.6
+EXAMPLES = 2
+# Evidence for "fake" is drawn in reds, evidence for "photograph" in blues.
+COLOUR_MAPS = {True: "Reds", False: "Blues"}
+TITLES = {"photographs": "Photographs", "seen": "Fakes of seen GANs", "unseen": "Fakes of unseen GANs"}
 
 
 def level_cams(
@@ -37,13 +41,9 @@ def level_cams(
 ) -> list[torch.Tensor]:
     """Grad-CAM of every feature level.
 
-    Args:
-        cffn, cn: in evaluation mode, so that the images of a batch do not touch each other.
-        x: (B, 3, S, S) in [-1, 1].
-        called_fake: bool (B,), the class whose evidence is asked for: fake, or else real.
-
-    Returns:
-        One (B, s, s) a feature level, finest first, at the level's own side, >= 0, in units of the logit.
+    The networks are in evaluation mode, so that images of a batch do not touch each other; ``x`` is
+    (B, 3, S, S) in [-1, 1]; ``called_fake``, bool (B,), the class whose evidence is asked for: fake, or else
+    real. Gives (B, s, s) a level, finest first, at its own side, >= 0, in units of the logit.
     """
     with torch.enable_grad():
         # Frozen weights record no graph unless the input asks for one.
@@ -64,14 +64,8 @@ def grad_cam(detector: Detector, images: np.ndarray, called_fake: np.ndarray, ba
     A cell of a coarse level stands for many pixels; its evidence is spread over them, so that levels keep the
     weights that they have in the logit. Computed in float32, whatever the precision of the scores.
 
-    Args:
-        detector: trained.
-        images: uint8 (N, S, S, 3), already preprocessed and laundered.
-        called_fake: bool (N,), the verdicts to explain.
-        batch_size: images a pass.
-
-    Returns:
-        float32 (N, S, S), >= 0; all 0 where no position speaks for the verdict.
+    Images are uint8 (N, S, S, 3), preprocessed and laundered, with the verdicts to explain, bool (N,).
+    Gives float32 (N, S, S), >= 0; all 0 where no position speaks for the verdict.
     """
     heatmaps = [np.empty((0, *images.shape[1:3]), dtype=np.float32)]
     for start in range(0, len(images), batch_size):
@@ -89,11 +83,8 @@ def grad_cam(detector: Detector, images: np.ndarray, called_fake: np.ndarray, ba
 def central_share(heatmaps: np.ndarray) -> np.ndarray:
     """Share of each heatmap's mass inside the central square of :data:`CENTRAL_SIDE` of the side.
 
-    Args:
-        heatmaps: float (N, S, S), >= 0.
-
-    Returns:
-        float64 (N,) in [0, 1], NaN for a heatmap that is 0 everywhere. An even heatmap has 0.36.
+    float (N, S, S), >= 0, to float64 (N,) in [0, 1], NaN for a heatmap that is 0 everywhere. An even heatmap
+    has 0.36.
     """
     side = heatmaps.shape[-1]
     low, high = side * (1 - CENTRAL_SIDE) / 2, side * (1 + CENTRAL_SIDE) / 2
@@ -103,15 +94,6 @@ def central_share(heatmaps: np.ndarray) -> np.ndarray:
     maps = heatmaps.astype(np.float64)
     total = maps.sum(axis=(1, 2))
     return np.divide(inside @ maps @ inside, total, out=np.full(len(maps), np.nan), where=total > 0)
-
-
-# -------------------------------------------------------------------------------------------------
-# A picture of hits and misses beside their heatmaps, and figures on where the evidence lies.
-
-EXAMPLES = 2
-# Evidence for "fake" is drawn in reds, evidence for "photograph" in blues.
-COLOUR_MAPS = {True: "Reds", False: "Blues"}
-TITLES = {"photographs": "Photographs", "seen": "Fakes of seen GANs", "unseen": "Fakes of unseen GANs"}
 
 
 def kinds(judged: Judged, held_out: Sequence[str]) -> dict[str, np.ndarray]:
@@ -131,11 +113,6 @@ def examples(judged: Judged, members: np.ndarray, right: bool) -> np.ndarray:
 
 def saliency_metrics(judged: Judged, heatmaps: np.ndarray, held_out: Sequence[str]) -> dict[str, Any]:
     """Mean share of the evidence inside the central square, for hits and misses of each kind.
-
-    Args:
-        judged: N images.
-        heatmaps: float (N, S, S).
-        held_out: GANs that training never saw.
 
     Returns:
         For each kind ``hits``, ``misses``, ``n_hits`` and ``n_misses``. A share without an image that has
@@ -196,22 +173,17 @@ def write_saliency(
     """A PNG with rows of hits and misses: images that the detector was surest of, each beside its heatmap.
 
     Photographs, fakes of seen and fakes of unseen GANs stand side by side, each with the mean heatmap of all.
-
-    Args:
-        path: of the PNG.
-        judged: N images.
-        heatmaps: float (N, S, S).
-        held_out: GANs that training never saw.
+    Heatmaps are float (N, S, S).
     """
     groups = {kind: members for kind, members in kinds(judged, held_out).items() if members.any()}
     figure, panels = _panels(len(groups))
     shares = central_share(heatmaps)
-    means = {
-        (kind, right): _mean_heatmap(heatmaps[members & (judged.right == right)])
+    rows_of = {
+        (kind, right): members & (judged.right == right)
         for kind, members in groups.items()
         for right in (True, False)
-        if (members & (judged.right == right)).any()
     }
+    means = {cell: _mean_heatmap(heatmaps[rows]) for cell, rows in rows_of.items() if rows.any()}
     top = max((float(mean.max()) for mean in means.values()), default=1.0)
     for index, (kind, members) in enumerate(groups.items()):
         panels[0, index, EXAMPLES].annotate(
@@ -220,15 +192,14 @@ def write_saliency(
         for line, right in zip(panels[:, index], (True, False), strict=True):
             fake = (kind != "photographs") == right
             for place, row in enumerate(examples(judged, members, right)):
-                image_panel, heat_panel = line[2 * place], line[2 * place + 1]
-                image_panel.imshow(judged.images[row], interpolation="nearest")
+                line[2 * place].imshow(judged.images[row], interpolation="nearest")
                 source = "photograph" if kind == "photographs" else judged.sources[row]
-                image_panel.set_title(f"{source}\nscore {judged.scores[row]:.3f}", fontsize=9.5)
-                _draw_heatmap(heat_panel, heatmaps[row], fake, float(heatmaps[row].max()))
+                line[2 * place].set_title(f"{source}\nscore {judged.scores[row]:.3f}", fontsize=9.5)
+                _draw_heatmap(line[2 * place + 1], heatmaps[row], fake, float(heatmaps[row].max()))
             if (kind, right) not in means:
                 line[0].text(0.5, 0.5, "none", ha="center", va="center", transform=line[0].transAxes)
                 continue
-            rows = members & (judged.right == right)
+            rows = rows_of[kind, right]
             _draw_heatmap(line[-1], means[kind, right], fake, top)
             line[-1].set_title(f"mean of\nall {rows.sum()}", fontsize=9.5)
             if not np.isnan(shares[rows]).all():

@@ -20,8 +20,9 @@ import numpy as np
 from scipy.ndimage import uniform_filter
 
 from fakeface.detector.batches import DetectorData
-from fakeface.evaluation.explain.judged import REAL, spread
+from fakeface.evaluation.explain.judged import REAL
 from fakeface.evaluation.figures import colours, described, new_figure, write_png
+from fakeface.metrics.extractors import evenly_spaced
 from fakeface.params import Params
 
 MAX_IMAGES = 500
@@ -34,11 +35,7 @@ FLOOR = 1e-3
 def mean_residual(images: np.ndarray) -> np.ndarray:
     """Mean over images of pixel minus the mean of its 3x3 neighbourhood, borders mirrored.
 
-    Args:
-        images: uint8 (N, S, S, 3), N >= 1.
-
-    Returns:
-        float64 (S, S, 3) in grey levels.
+    Takes uint8 (N, S, S, 3), N >= 1; gives float64 (S, S, 3) in grey levels.
     """
     # The filter is linear, so it may be applied to the mean picture alone.
     mean = images.mean(axis=0, dtype=np.float64)
@@ -46,14 +43,9 @@ def mean_residual(images: np.ndarray) -> np.ndarray:
 
 
 def log_spectrum(residual: np.ndarray) -> np.ndarray:
-    """Log magnitude of the 2-D Fourier transform, frequency 0 in the middle.
+    """Log magnitude of the 2-D Fourier transform of float (S, S, 3), frequency 0 in the middle.
 
-    Args:
-        residual: float (S, S, 3).
-
-    Returns:
-        float64 (S, S): log10 of the root of the mean ``|F|^2`` over the channels, F orthonormal, in grey
-        levels.
+    float64 (S, S): log10 of the root of the mean ``|F|^2`` over the channels, F orthonormal, in grey levels.
     """
     power = np.mean(np.abs(np.fft.fft2(residual, axes=(0, 1), norm="ortho")) ** 2, axis=2)
     return np.fft.fftshift(0.5 * np.log10(power + FLOOR**2))
@@ -77,12 +69,9 @@ def distance(first: np.ndarray, second: np.ndarray) -> float:
 
 @dataclass(frozen=True)
 class ResidualSpectra:
-    """Log spectra of mean residuals.
+    """Log spectra of means of ``n_images`` residuals: protocol -> source -> float64 (S, S).
 
-    Attributes:
-        n_images: behind each mean.
-        by_protocol: protocol -> source -> float64 (S, S), see :func:`log_spectrum`; sources are ``real``,
-            ``other real``, a second set of photographs, and the GANs.
+    Sources are ``real``, ``other real``, a second set of photographs, and the GANs.
     """
 
     n_images: int
@@ -120,27 +109,23 @@ class ResidualSpectra:
 def residual_spectra(
     params: Params, data: DetectorData, key: Sequence[int], protocols: Sequence[str]
 ) -> ResidualSpectra:
-    """Spectra of photographs and of every GAN of a split, from equally many images each.
+    """Spectra of photographs and of every GAN of a split under each protocol, from equally many images each.
 
-    Args:
-        params: validated params.
-        data: at least two photographs, and an image of every GAN.
-        key: of the laundering's draws.
-        protocols: names of the chains that the images go through.
+    The split needs at least two photographs, and an image of every GAN. ``key`` is of the laundering's draws.
     """
     photographs = np.flatnonzero(data.groups == 0)
     members = {REAL: photographs[::2], OTHER_REAL: photographs[1::2]}
     members |= {gan: np.flatnonzero(data.groups == group) for group, gan in enumerate(data.gans, start=1)}
     n_images = min(MAX_IMAGES, *(len(rows) for rows in members.values()))
-    by_protocol: dict[str, dict[str, np.ndarray]] = {}
-    for number, name in enumerate(protocols):
-        chain = [getattr(params.protocols, name)]
-        by_protocol[name] = {
-            source: log_spectrum(
-                mean_residual(data.laundered(spread(rows, n_images), chain, [params.seed, *key, number]))
-            )
-            for source, rows in members.items()
-        }
+
+    def spectrum(rows: np.ndarray, number: int, protocol: str) -> np.ndarray:
+        chain, draws = [getattr(params.protocols, protocol)], [params.seed, *key, number]
+        return log_spectrum(mean_residual(data.laundered(evenly_spaced(rows, n_images), chain, draws)))
+
+    by_protocol = {
+        name: {source: spectrum(rows, number, name) for source, rows in members.items()}
+        for number, name in enumerate(protocols)
+    }
     return ResidualSpectra(n_images, by_protocol)
 
 
@@ -148,10 +133,6 @@ def label(source: str, held_out: Sequence[str]) -> str:
     """``photographs``, ``other photographs``, ``dcgan (seen)`` or ``sngan (unseen)``."""
     names = {REAL: "photographs", OTHER_REAL: "other photographs"}
     return names[source] if source in names else described(source, held_out)
-
-
-# -------------------------------------------------------------------------------------------------
-# A picture of the spectra of mean residuals.
 
 
 def write_residual_spectra(

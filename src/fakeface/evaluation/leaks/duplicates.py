@@ -1,10 +1,10 @@
-"""Near-duplicates and people that are on both sides of a split."""
+"""Images that are the same or look the same, and people, on both sides of a split."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Hashable, Iterator, Mapping
-from itertools import combinations
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain, combinations
 from typing import Any
 
 import numpy as np
@@ -13,63 +13,6 @@ from PIL import Image
 from scipy.fft import dctn
 
 from fakeface.data.image_sets import ImageSet
-
-# -------------------------------------------------------------------------------------------------
-# Perceptual hashes of images, and pairs of hashes that are close.
-
-_HASHES_A_CHUNK = 512
-_GREY_SIDE, _HASH_SIDE = 32, 8
-
-
-def perceptual_hashes(images: np.ndarray) -> np.ndarray:
-    """Hashes that survive noise, coding and rescaling, but not a shift: uint64 (N,).
-
-    A bit each for the signs of the 8 x 8 lowest frequencies of the 32 x 32 grey picture around mid-grey, an
-    image hash as in Zauner, "Implementation and Benchmarking of Perceptual Image Hash Functions", 2010,
-    with zero as the threshold.
-
-    Args:
-        images: uint8 (N, H, W, 3).
-    """
-    hashes = np.empty(len(images), dtype=np.uint64)
-    for start in range(0, len(images), _HASHES_A_CHUNK):
-        chunk = slice(start, start + _HASHES_A_CHUNK)
-        grey = np.stack([_small_grey(image) for image in images[chunk]])
-        spectrum = dctn(grey - 127.5, axes=(1, 2), norm="ortho")
-        bits = spectrum[:, :_HASH_SIDE, :_HASH_SIDE].reshape(len(grey), -1) > 0
-        hashes[chunk] = np.packbits(bits, axis=1).view(np.uint64)[:, 0]
-    return hashes
-
-
-def _small_grey(image: np.ndarray) -> np.ndarray:
-    picture = Image.fromarray(image).convert("L")
-    return np.asarray(picture.resize((_GREY_SIDE, _GREY_SIDE), Image.Resampling.BOX), dtype=np.float64)
-
-
-def close_pairs(a: np.ndarray, b: np.ndarray, limit: int) -> Iterator[np.ndarray]:
-    """Pairs of hashes that differ in at most ``limit`` bits.
-
-    Of vectors of 64 signs, the dot product is 64 - 2 x the number that differ: exact in float32, and a matrix
-    product is ten times as fast as a table of bit counts (NumPy counts bits from version 2 on only).
-
-    Args:
-        a, b: uint64 (N,) and (M,).
-        limit: in bits.
-
-    Yields:
-        int64 (K, 3), some rows of ``a`` at a time: row in ``a``, row in ``b``, distance.
-    """
-    a_signs, b_signs = (
-        np.unpackbits(hashes.view(np.uint8)).reshape(-1, 64).astype(np.float32) * 2 - 1 for hashes in (a, b)
-    )
-    for start in range(0, len(a), _HASHES_A_CHUNK):
-        distances = ((64 - a_signs[start : start + _HASHES_A_CHUNK] @ b_signs.T) / 2).astype(np.int8)
-        rows, columns = np.nonzero(distances <= limit)
-        yield np.column_stack([rows + start, columns, distances[rows, columns]])
-
-
-# -------------------------------------------------------------------------------------------------
-# Images of two splits that are the same, or look the same.
 
 # In bits. Hashes of different photographs differ by more in all but 4 of 50 million pairs (CelebA 1 to
 # 10,000 at 64 pixels); noise of sigma 10, JPEG at quality 30, a brightness of 0.6 and half the resolution
@@ -85,15 +28,50 @@ LISTED = 50
 
 _LUMA = np.array([0.299, 0.587, 0.114])
 _CHUNK = 256
+_GREY_SIDE, _HASH_SIDE = 32, 8
+
+
+def perceptual_hashes(images: np.ndarray) -> np.ndarray:
+    """Hashes that survive noise, coding and rescaling, but not a shift: uint64 (N,).
+
+    A bit each for the signs of the 8 x 8 lowest frequencies of the 32 x 32 grey picture around mid-grey, an
+    image hash as in Zauner, "Implementation and Benchmarking of Perceptual Image Hash Functions", 2010,
+    with zero as the threshold. Images are uint8 (N, H, W, 3).
+    """
+    hashes = np.empty(len(images), dtype=np.uint64)
+    for start in range(0, len(images), _CHUNK):
+        grey = np.stack([_small_grey(image) for image in images[start : start + _CHUNK]])
+        spectrum = dctn(grey - 127.5, axes=(1, 2), norm="ortho")
+        bits = spectrum[:, :_HASH_SIDE, :_HASH_SIDE].reshape(len(grey), -1) > 0
+        hashes[start : start + _CHUNK] = np.packbits(bits, axis=1).view(np.uint64)[:, 0]
+    return hashes
+
+
+def _small_grey(image: np.ndarray) -> np.ndarray:
+    picture = Image.fromarray(image).convert("L")
+    return np.asarray(picture.resize((_GREY_SIDE, _GREY_SIDE), Image.Resampling.BOX), dtype=np.float64)
+
+
+def close_pairs(a: np.ndarray, b: np.ndarray, limit: int) -> Iterator[np.ndarray]:
+    """Pairs of hashes that differ in at most ``limit`` bits, of uint64 (N,) and (M,).
+
+    Yields int64 (K, 3), some rows of ``a`` at a time: row in ``a``, row in ``b``, distance.
+    """
+    # Of vectors of 64 signs, the dot product is 64 - 2 x the number that differ: exact in float32, and a
+    # matrix product is ten times as fast as a table of bit counts (NumPy counts bits from version 2 on only).
+    a_signs, b_signs = (
+        np.unpackbits(hashes.view(np.uint8)).reshape(-1, 64).astype(np.float32) * 2 - 1 for hashes in (a, b)
+    )
+    for start in range(0, len(a), _CHUNK):
+        distances = ((64 - a_signs[start : start + _CHUNK] @ b_signs.T) / 2).astype(np.int8)
+        rows, columns = np.nonzero(distances <= limit)
+        yield np.column_stack([rows + start, columns, distances[rows, columns]])
 
 
 def luma_correlations(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Pearson correlation of the luma of images, blind to brightness and contrast, float64 (N,).
+    """Pearson correlation of the luma of images, uint8 (N, H, W, 3), blind to brightness and contrast.
 
-    Equal images have 1, whatever they show; NaN if one of two different images is plain.
-
-    Args:
-        a, b: uint8 (N, H, W, 3).
+    float64 (N,). Equal images have 1, whatever they show; NaN if one of two different images is plain.
     """
     x, y = ((images @ _LUMA).reshape(len(images), -1) for images in (a, b))
     x, y = (values - values.mean(axis=1, keepdims=True) for values in (x, y))
@@ -105,14 +83,10 @@ def luma_correlations(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def near_duplicates(images_by_split: Mapping[str, np.ndarray], *, max_distance: int = NEAR) -> dict[str, Any]:
-    """Pairs of images in different splits that look the same.
+    """Pairs of images in different splits, uint8 (N, S, S, 3), that look the same.
 
-    Images without features, such as plain areas, are all alike to the hash. The correlation of a pair's luma
-    tells copies from resemblances.
-
-    Args:
-        images_by_split: uint8 (N, S, S, 3) by the name of the split.
-        max_distance: in how many of 64 bits the hashes may differ.
+    Images without features, such as plain areas, are all alike to the hash, which differs in at most
+    ``max_distance`` of 64 bits. The correlation of a pair's luma tells copies from resemblances.
 
     Returns:
         ``n`` images by split, ``n_compared`` pairs, ``max_distance``, ``copy_correlation``, ``n_pairs``
@@ -144,7 +118,7 @@ def near_duplicates(images_by_split: Mapping[str, np.ndarray], *, max_distance: 
                         part.tolist(), correlations, differences, strict=True
                     )
                 ]
-                pairs = sorted(pairs, key=_copies_first)[:LISTED]
+                pairs = sorted(pairs, key=lambda pair: (not is_copy(pair), pair["distance"]))[:LISTED]
     return {
         "n": {split: len(part) for split, part in hashes.items()},
         "n_compared": n_compared,
@@ -156,28 +130,21 @@ def near_duplicates(images_by_split: Mapping[str, np.ndarray], *, max_distance: 
     }
 
 
-def _copies_first(pair: Mapping[str, Any]) -> tuple[bool, int]:
-    return (not is_copy(pair), pair["distance"])
-
-
 def is_copy(pair: Mapping[str, Any]) -> bool:
     """Is this one of the ``pairs`` of :func:`near_duplicates` one image twice?"""
     return pair["correlation"] is not None and pair["correlation"] >= COPY
 
 
-def count_near(images_by_split: Mapping[str, np.ndarray]) -> int:
+def count_near(splits: Iterable[np.ndarray]) -> int:
     """The number of pairs that :func:`near_duplicates` finds, without a look at the pixels."""
-    hashes = [perceptual_hashes(images) for images in images_by_split.values()]
+    hashes = [perceptual_hashes(images) for images in splits]
     return sum(len(found) for a, b in combinations(hashes, 2) for found in close_pairs(a, b, NEAR))
 
 
 def equal_pixels(sets: Mapping[str, Mapping[str, ImageSet]]) -> dict[str, Any]:
     """Images whose pixels are those of an image of another split, photographs and fakes alike.
 
-    The checksums are computed anew, so that a manifest that is wrong hides nothing.
-
-    Args:
-        sets: image sets by the name of the split, then by that of the source.
+    The checksums are computed anew, so a wrong manifest hides nothing. Sets are by split, then by source.
 
     Returns:
         ``n`` images by split, ``n_wrong_sha256`` of which the manifest has another checksum than the pixels;
@@ -206,15 +173,8 @@ def equal_pixels(sets: Mapping[str, Mapping[str, ImageSet]]) -> dict[str, Any]:
     }
 
 
-# -------------------------------------------------------------------------------------------------
-# People who are in more than one split.
-
-
 def identities_across_splits(manifests: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
-    """People who are in more than one split.
-
-    Args:
-        manifests: by the name of the split; the column ``identity`` may be absent or empty.
+    """People who are in more than one split; the column ``identity`` may be absent or empty.
 
     Returns:
         ``n`` images and ``n_identified`` of them by split; ``n_shared``: for each pair of splits, such as
@@ -230,10 +190,10 @@ def identities_across_splits(manifests: Mapping[str, pd.DataFrame]) -> dict[str,
         counts[pair] = None if unknown else len(set(known[first]) & set(known[second]))
         if unknown:
             undefined[pair] = f"no identity is known in {' and '.join(unknown)}"
-    splits_of: dict[Hashable, list[str]] = {}
-    for split, identities in known.items():
-        for identity in identities.unique():
-            splits_of.setdefault(identity, []).append(split)
+    people = {split: dict.fromkeys(identities) for split, identities in known.items()}
+    splits_of = {
+        name: [split for split in people if name in people[split]] for name in chain(*people.values())
+    }
     shared = [{"identity": name, "splits": names} for name, names in splits_of.items() if len(names) > 1]
     result: dict[str, Any] = {
         "n": {split: len(manifest) for split, manifest in manifests.items()},

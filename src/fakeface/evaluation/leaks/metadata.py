@@ -1,4 +1,4 @@
-"""AUROC of classifiers on images that they were not fitted on, and why there may be none."""
+"""Probes of everything but the pixels: how image sets are stored, and what their manifests say."""
 
 from __future__ import annotations
 
@@ -14,6 +14,10 @@ from sklearn.model_selection import StratifiedKFold
 from fakeface.data.image_sets import ImageSet
 
 FOLDS = 5
+# Columns that say by design where an image comes from.
+ORIGIN_COLUMNS = ("name", "source")
+# And those that record what it was before it was prepared: the size and checksum of a file, the person in it.
+RECORD_COLUMNS = (*ORIGIN_COLUMNS, "width", "height", "file_sha256", "identity")
 
 # Training features (N, D), training labels (N,) and test features (M, D) to scores (M,).
 Classifier = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
@@ -24,12 +28,7 @@ def cross_validate(
 ) -> float:
     """Mean AUROC of stratified folds, each scored by a classifier that saw the others.
 
-    Args:
-        classify: fits and scores.
-        features: (N, D).
-        labels: int (N,), 0 and 1, at least ``folds`` of each.
-        folds: how many.
-        seed: of the folds.
+    Features are (N, D), labels int (N,), 0 and 1, at least ``folds`` of each.
     """
     aurocs = []
     splitter = StratifiedKFold(folds, shuffle=True, random_state=seed)
@@ -52,38 +51,21 @@ def without(names: Sequence[str], reason: str) -> dict[str, Any]:
     return {**dict.fromkeys(names), "undefined": dict.fromkeys(names, reason)}
 
 
-# -------------------------------------------------------------------------------------------------
-# Everything but the pixels: how image sets are stored and what their manifests say.
-
-# Columns that say by design where an image comes from.
-ORIGIN_COLUMNS = ("name", "source")
-# And those that record what it was before it was prepared: the size and checksum of a file, the person in it.
-RECORD_COLUMNS = (*ORIGIN_COLUMNS, "width", "height", "file_sha256", "identity")
-
-
 def storage_probe(sets: Mapping[str, ImageSet]) -> dict[str, Any]:
-    """Are the arrays of all image sets stored alike? A detector is given a row of ``images.npy``.
-
-    Args:
-        sets: by name, at least one.
+    """Are the arrays of image sets stored alike? A detector is given a row of ``images.npy``.
 
     Returns:
         ``stored_alike``; ``stored``, how the first set is; ``unlike``, how others are that differ from it.
     """
-    stored = {name: _storage(part) for name, part in sets.items()}
+
+    def header(array: np.ndarray) -> dict[str, Any]:
+        order = "C" if array.flags.c_contiguous else "F" if array.flags.f_contiguous else "strided"
+        return {"dtype": array.dtype.str, "shape": list(array.shape[1:]), "order": order}
+
+    stored = {name: header(part.images) for name, part in sets.items()}
     first = next(iter(stored.values()))
-    unlike = {name: storage for name, storage in stored.items() if storage != first}
+    unlike = {name: other for name, other in stored.items() if other != first}
     return {"stored_alike": not unlike, "stored": first, "unlike": unlike}
-
-
-def _storage(images: ImageSet) -> dict[str, Any]:
-    """What the header of an array file says but for the number of images."""
-    array = images.images
-    return {
-        "dtype": array.dtype.str,
-        "shape": list(array.shape[1:]),
-        "order": "C" if array.flags.c_contiguous else "F" if array.flags.f_contiguous else "strided",
-    }
 
 
 def metadata_probe(
@@ -100,13 +82,6 @@ def metadata_probe(
     Columns of one class only are no features at all: their presence is the answer. Row numbers are not
     probed: sets are joined photographs first, and a row number only seeds its row's draws. The size of a
     compressed image would be a property of its pixels.
-
-    Args:
-        real: manifest of photographs.
-        fake: manifest of fakes of the same split.
-        aside: columns that ``auroc`` leaves out.
-        folds: of the cross-validation.
-        seed: of the folds and the random forest.
 
     Returns:
         ``n_real``, ``n_fake``; ``only_real`` and ``only_fake``, the columns of one class; ``columns``, the
@@ -128,8 +103,15 @@ def metadata_probe(
         for column in shared
     }
 
+    def forest(train: np.ndarray, known: np.ndarray, test: np.ndarray) -> np.ndarray:
+        # Leaves of single images would learn each checksum and each name by heart.
+        trees = RandomForestClassifier(
+            n_estimators=50, min_samples_leaf=5, class_weight="balanced", random_state=seed
+        )
+        return trees.fit(train, known).predict_proba(test)[:, 1]
+
     def auroc(parts: Sequence[np.ndarray]) -> float:
-        return cross_validate(_forest(seed), np.column_stack(parts), labels, folds, seed)
+        return cross_validate(forest, np.column_stack(parts), labels, folds, seed)
 
     result["columns"] = {column: auroc([features[column]]) for column in shared}
     telling = [features[column] for column in shared if column not in aside]
@@ -153,14 +135,3 @@ def _column_features(column: pd.Series) -> np.ndarray:
     features = np.column_stack([ranks, counts]).astype(np.float64)
     features[empty] = np.nan
     return features
-
-
-def _forest(seed: int) -> Classifier:
-    def classify(train: np.ndarray, labels: np.ndarray, test: np.ndarray) -> np.ndarray:
-        # Leaves of single images would learn each checksum and each name by heart.
-        forest = RandomForestClassifier(
-            n_estimators=50, min_samples_leaf=5, class_weight="balanced", random_state=seed
-        )
-        return forest.fit(train, labels).predict_proba(test)[:, 1]
-
-    return classify

@@ -1,4 +1,7 @@
-"""The classifier of traces that resizing, coding or rounding leave in whole images."""
+"""Traces in whole images: can photographs that go the way of the fakes be told from those that do not?
+
+And a check of the checking: labels that mean nothing must not be predictable.
+"""
 
 from __future__ import annotations
 
@@ -26,6 +29,9 @@ from fakeface.gans.generate import sample_split
 from fakeface.gans.sampler import SAMPLE_BATCH, Generator
 from fakeface.params import ProtocolParams
 
+# Keeps the draws of the probes apart from those of trainings and tests.
+PROBE_KEY = 11
+_USUAL_SIDE = 178
 _CHUNK = 512
 # JPEG's luma and chroma (JFIF 1.02, without its offset): coding coarsens the two chromas most.
 _YCBCR = np.array([[0.299, 0.587, 0.114], [-0.1687, -0.3313, 0.5], [0.5, -0.4187, -0.0813]], np.float32)
@@ -36,10 +42,7 @@ def image_features(images: np.ndarray) -> np.ndarray:
 
     The logarithm of the DCT of luma and chroma (after Frank et al., "Leveraging Frequency Analysis for Deep
     Fake Image Recognition", ICML 2020) shows resizing and coding; how often each value of 0..255 occurs shows
-    rounding, as values that occur never or twice as often.
-
-    Args:
-        images: uint8 (N, S, S, 3).
+    rounding, as values that occur never or twice as often. Images are uint8 (N, S, S, 3).
     """
     n_values = int(np.prod(images.shape[1:]))
     features = np.empty((len(images), n_values + 256), dtype=np.float32)
@@ -71,11 +74,7 @@ def judge_often(
 ) -> dict[str, Any]:
     """AUROC of ``linear`` for each labelling of N images, which have other features for label 0 and 1.
 
-    Args:
-        of_zero: float32 (N, D), features of the images that a labelling calls 0.
-        of_one: float32 (N, D), features of those that it calls 1.
-        labellings: at least two of int (N,), independent of each other.
-        folds, seed: of the cross-validation.
+    Features are float32 (N, D), labellings int (N,) and independent of each other.
 
     Returns:
         ``{auroc, standard_error, aurocs}``: mean over the labellings, its standard error, and each.
@@ -93,14 +92,6 @@ def judge_often(
     ]
     error = np.std(aurocs, ddof=1) / np.sqrt(len(aurocs))
     return {"auroc": float(np.mean(aurocs)), "standard_error": float(error), "aurocs": aurocs}
-
-
-# -------------------------------------------------------------------------------------------------
-# Do photographs that go the way of the fakes come out like photographs that do not?
-
-# Keeps the draws of the probes apart from those of trainings and tests.
-PROBE_KEY = 11
-_USUAL_SIDE = 178
 
 
 class _Replay(nn.Module):
@@ -136,14 +127,8 @@ def native_squares(
 ) -> Iterator[np.ndarray]:
     """Central squares of photographs, neither enlarged nor reduced: what a generator could have returned.
 
-    Args:
-        archive: of the photographs.
-        names: of some in it.
-        image_size: side of the prepared images.
-        finder: if photographs are aligned before they are prepared: the squares are of aligned faces.
-
-    Yields:
-        uint8 (B, H, H, 3), neighbours of one size together, in order.
+    With a ``finder`` they are of faces aligned for images of ``image_size``. Yields uint8 (B, H, H, 3),
+    neighbours of one size together, in order.
     """
 
     def square(name: str) -> np.ndarray:
@@ -163,13 +148,8 @@ def native_squares(
 def fakes_route(photographs: Iterable[np.ndarray], count: int, image_size: int) -> np.ndarray:
     """Photographs along a fake's way: tensor in [-1, 1], sampler, preprocessing, image set on disk and back.
 
-    Args:
-        photographs: batches of uint8 (B, H, H, 3), H >= ``image_size``.
-        count: how many photographs they hold in all.
-        image_size: side of the prepared images.
-
-    Returns:
-        uint8 (count, image_size, image_size, 3); the same pixels, if the way adds nothing and scales nothing.
+    From batches of uint8 (B, H, H, 3), H >= ``image_size``, ``count`` in all, to uint8 (count, image_size,
+    image_size, 3); the same pixels, if the way adds nothing and scales nothing.
     """
     fakes = sample_split(_ReplaySource(photographs), "test", count, image_size, 0, SAMPLE_BATCH)
     with tempfile.TemporaryDirectory() as folder:
@@ -203,10 +183,9 @@ def route_probe(
     Args:
         photographs: uint8 (N, S, S, 3) as ``prepare`` made them; takes 300 kB of memory each at S = 64.
         routed: the same photographs after the way of the fakes.
-        protocols: by name, for instance laundered and clean.
+        protocols: by name.
         halvings: how many random halves, at least 2.
-        folds: of the cross-validation.
-        seed: of the halves, the draws and the folds.
+        folds, seed: of the cross-validation; the seed is that of halves and draws, too.
 
     Returns:
         ``n_real`` and ``n_routed`` of each halving; ``changed_pixels`` and ``largest_change`` as in
@@ -231,10 +210,6 @@ def route_probe(
     return result
 
 
-# -------------------------------------------------------------------------------------------------
-# Labels that mean nothing must not be predictable.
-
-
 def shuffled_labels_probe(
     images: np.ndarray, labels: np.ndarray, *, shuffles: int = 5, folds: int = FOLDS, seed: int = 0
 ) -> dict[str, Any]:
@@ -243,12 +218,7 @@ def shuffled_labels_probe(
     If shuffled labels can be predicted, training and test share images or the AUROC is computed wrongly, and
     the figure for the true labels is worth nothing either.
 
-    Args:
-        images: uint8 (N, S, S, 3), laundered or not.
-        labels: int (N,), fake = 1.
-        shuffles: how often labels are permuted, at least 2.
-        folds: of the cross-validation.
-        seed: of the permutations and the folds.
+    Images are uint8 (N, S, S, 3), labels int (N,), fake = 1, permuted ``shuffles`` times.
 
     Returns:
         ``n_real``, ``n_fake``; ``{auroc, standard_error, aurocs}``: mean over the shuffles, its standard

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import io
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import matplotlib
 import numpy as np
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
+from fakeface.evaluation.figures import GAN_COLOURS
 from fakeface.reporting.fold_tables import TITLES
-from fakeface.reporting.plots import GAN_COLOURS
 
 OURS = "detector"
 # A bin of fewer images says next to nothing of the share of fakes in it.
@@ -21,8 +23,6 @@ _FIXED = {"svg.hashsalt": "fakeface", "svg.fonttype": "none"}
 
 def svg(figure: Figure) -> str:
     """The figure as an SVG element; equal figures give equal text."""
-    import matplotlib
-
     text = io.StringIO()
     with matplotlib.rc_context(_FIXED):
         FigureCanvasSVG(figure).print_svg(text, metadata={"Date": None, "Creator": None})
@@ -38,11 +38,8 @@ def left_out_chart(rows: Sequence[Mapping[str, Any]], protocols: Sequence[str]) 
     axes = np.atleast_1d(figure.subplots(1, len(protocols), sharey=True, sharex=True))
     for axis, protocol in zip(axes, protocols, strict=True):
         for index, detector in enumerate(detectors):
-            points = {
-                row["held_out"]: row["auroc"]
-                for row in rows
-                if row["detector"] == detector and row["protocol"] == protocol
-            }
+            chosen = [row for row in rows if (row["detector"], row["protocol"]) == (detector, protocol)]
+            points = {row["held_out"]: row["auroc"] for row in chosen}
             ours = detector == OURS
             axis.scatter(
                 [points.get(gan, np.nan) for gan in gans],
@@ -67,16 +64,8 @@ def reliability_chart(rows: Sequence[Mapping[str, Any]]) -> Figure:
     figure = Figure(figsize=(4.6, 4.2), layout="constrained")
     axis = figure.subplots()
     axis.plot([0, 1], [0, 1], color="#bbbbbb", linewidth=1)
-    for index, name in enumerate(_groups(rows)):
-        bins = [row for row in rows if row["curve"] == name and row["n"] >= FEW]
-        axis.plot(
-            [row["mean_score"] for row in bins],
-            [row["share_fake"] for row in bins],
-            marker="o",
-            markersize=4,
-            color=GAN_COLOURS[index],
-            label=name,
-        )
+    used = [row for row in rows if row["n"] >= FEW]
+    _draw_groups(axis, _groups(rows), used, "mean_score", "share_fake", marker="o", markersize=4)
     axis.set(xlabel="mean score in the bin", ylabel="share of fakes", xlim=(0, 1), ylim=(0, 1))
     axis.legend(loc="upper left")
     return figure
@@ -86,14 +75,7 @@ def coverage_chart(rows: Sequence[Mapping[str, Any]]) -> Figure:
     """Balanced accuracy on the surest images; rows of plots/evaluation/coverage.json."""
     figure = Figure(figsize=(4.6, 4.2), layout="constrained")
     axis = figure.subplots()
-    for index, name in enumerate(_groups(rows)):
-        points = [row for row in rows if row["curve"] == name]
-        axis.plot(
-            [row["coverage"] for row in points],
-            [row["accuracy"] for row in points],
-            color=GAN_COLOURS[index],
-            label=name,
-        )
+    _draw_groups(axis, _groups(rows), rows, "coverage", "accuracy")
     axis.set(xlabel="share of images that are decided", ylabel="balanced accuracy on them", xlim=(0, 1))
     axis.legend(loc="lower left")
     return figure
@@ -105,20 +87,20 @@ def _groups(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     return [name for name in names if name in ("all seen", "all unseen")] or names[: len(GAN_COLOURS)]
 
 
+def _draw_groups(
+    axis: Any, names: Sequence[str], rows: Sequence[Mapping[str, Any]], x: str, y: str, **style: Any
+) -> None:
+    for name, colour in zip(names, GAN_COLOURS, strict=False):
+        points = [row for row in rows if row["curve"] == name]
+        axis.plot([row[x] for row in points], [row[y] for row in points], color=colour, label=name, **style)
+
+
 def confusion_chart(actual: Sequence[str], predicted: Sequence[str]) -> Figure:
     """Shares of each GAN's images by the name that they were given."""
     rows = list(dict.fromkeys(actual))
     columns = [*(name for name in rows if name in set(predicted)), "unknown"]
-    counts = np.array(
-        [
-            [
-                sum(a == row and p == column for a, p in zip(actual, predicted, strict=True))
-                for column in columns
-            ]
-            for row in rows
-        ],
-        dtype=float,
-    )
+    named = Counter(zip(actual, predicted, strict=True))
+    counts = np.array([[named[row, column] for column in columns] for row in rows], dtype=float)
     shares = counts / counts.sum(axis=1, keepdims=True)
     figure = Figure(figsize=(0.8 * len(columns) + 2.2, 0.5 * len(rows) + 1.6), layout="constrained")
     axis = figure.subplots()

@@ -37,14 +37,7 @@ class ReportError(FakefaceError, ValueError):
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure of the page.
-
-    Attributes:
-        alt: what it is, for those who cannot see it.
-        caption: what to see in it.
-        source: data URI of a PNG, or "" for ``drawing``.
-        drawing: an SVG element.
-    """
+    """A figure of the page: what it is, what to see in it, and a PNG as data URI or else an SVG element."""
 
     alt: str
     caption: str
@@ -54,13 +47,9 @@ class Picture:
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page.
+    """A part of the page; text and tables are HTML, pictures stand beside each other if ``paired``.
 
-    Attributes:
-        anchor, title: for the table of contents.
-        text, tables: HTML.
-        pictures: one below the other, or beside each other if ``paired``.
-        folded: shown on demand.
+    ``folded`` pictures are shown on demand.
     """
 
     anchor: str
@@ -74,31 +63,19 @@ class Section:
 
 @dataclass(frozen=True)
 class Run:
-    """Where a run's files are.
-
-    Attributes:
-        root: of the project.
-    """
+    """A run's files, below the root of its project."""
 
     root: Path
 
     def read(self, name: str) -> bytes:
-        """Content of a file; what reads more of it raises the same error.
-
-        Raises:
-            ReportError: if it is absent.
-        """
+        """Content of a file; ReportError if it is absent."""
         try:
             return (self.root / name).read_bytes()
         except FileNotFoundError:
             raise ReportError(f"{self.root / name}: no such file; dvc repro makes it") from None
 
     def json(self, name: str) -> Any:
-        """Content of a JSON file.
-
-        Raises:
-            ReportError: if it is damaged.
-        """
+        """Content of a JSON file; ReportError if it is absent or damaged."""
         try:
             return json.loads(self.read(name))
         except ValueError as error:
