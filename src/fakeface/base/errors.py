@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 
 class FakefaceError(Exception):
-    """A problem with params, data, weights or the network, not with the code; the message says what to mend."""
+    """A problem with params, data, weights or the network, not the code; the message says what to mend."""
 
 
 def first_line(error: BaseException) -> str:

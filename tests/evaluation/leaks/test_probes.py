@@ -20,7 +20,7 @@ from fakeface.data.image_sets import ImageSet, ImageSetError
 from fakeface.data.prepare import prepare
 from fakeface.data.preprocess import preprocess
 from fakeface.evaluation.leaks.gate import judge
-from fakeface.evaluation.leaks.probes import PROBES, ProbedData, evenly
+from fakeface.evaluation.leaks.probes import PROBES, ProbedData
 from fakeface.params import Params
 
 
@@ -189,12 +189,6 @@ def test_a_person_in_two_splits(probed_params: Params, data_copy: Path) -> None:
 
     rewrite(data_copy / "real" / "test", plant)
     assert findings("identities", probed_params, data_copy) == ["people in train/test: 1"]
-
-
-def test_rows_are_evenly_spaced() -> None:
-    assert evenly(10, 4).tolist() == [0, 2, 5, 7]
-    assert evenly(3, 4).tolist() == [0, 1, 2]
-    assert evenly(0, 4).tolist() == []
 
 
 def test_chosen_photographs_keep_their_rows(clean_data: Path) -> None:

@@ -13,9 +13,8 @@ from PIL import Image
 
 from fakeface.apps.demo.answer import MAX_FILE_SIZE, MAX_WAITING, Answer, RateLimit, answer, answer_file
 from fakeface.data.faces import FaceFinder
-from fakeface.data.image_sets import ImageSet
+from fakeface.data.image_sets import ImageSet, evenly_spaced
 from fakeface.detector.bundle import Bundle, Manifest
-from fakeface.metrics.extractors import evenly_spaced
 
 # -------------------------------------------------------------------------------------------------
 # Pictures that the demo offers: images of the test split, as the evaluation sees them.

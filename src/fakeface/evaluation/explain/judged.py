@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fakeface.data.image_sets import evenly_spaced
 from fakeface.detector.batches import DetectorData
 from fakeface.detector.detector import Detector
 from fakeface.params import PROTOCOLS, Params
@@ -69,12 +70,6 @@ class Judged:
         return np.array(chosen, dtype=np.int64)
 
 
-def spread(rows: np.ndarray, limit: int) -> np.ndarray:
-    """At most ``limit`` of the rows, evenly spaced: no draw, and the same ones every time."""
-    count = min(limit, len(rows))
-    return rows[np.arange(count) * len(rows) // max(count, 1)]
-
-
 def judge(
     params: Params, detector: Detector, data: DetectorData, key: Sequence[int], limit: int | None
 ) -> Judged:
@@ -89,7 +84,7 @@ def judge(
         limit: photographs, and fakes a GAN, at most; None for all.
     """
     groups = [np.flatnonzero(data.groups == group) for group in range(len(data.gans) + 1)]
-    rows = np.concatenate([group if limit is None else spread(group, limit) for group in groups])
+    rows = np.concatenate([group if limit is None else evenly_spaced(group, limit) for group in groups])
     protocol = getattr(params.protocols, HEADLINE)
     images = data.laundered(rows, [protocol], [params.seed, *key, PROTOCOLS.index(HEADLINE)])
     scores, embeddings = detector.score_and_embed(images, params.evaluate.batch_size)

@@ -19,8 +19,9 @@ from typing import Any
 import numpy as np
 from scipy.ndimage import uniform_filter
 
+from fakeface.data.image_sets import evenly_spaced
 from fakeface.detector.batches import DetectorData
-from fakeface.evaluation.explain.judged import REAL, spread
+from fakeface.evaluation.explain.judged import REAL
 from fakeface.evaluation.figures import colours, described, new_figure, write_png
 from fakeface.params import Params
 
@@ -137,7 +138,9 @@ def residual_spectra(
         chain = [getattr(params.protocols, name)]
         by_protocol[name] = {
             source: log_spectrum(
-                mean_residual(data.laundered(spread(rows, n_images), chain, [params.seed, *key, number]))
+                mean_residual(
+                    data.laundered(evenly_spaced(rows, n_images), chain, [params.seed, *key, number])
+                )
             )
             for source, rows in members.items()
         }

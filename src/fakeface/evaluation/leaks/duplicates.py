@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Hashable, Iterator, Mapping
 from itertools import combinations
 from typing import Any
@@ -12,7 +11,8 @@ import pandas as pd
 from PIL import Image
 from scipy.fft import dctn
 
-from fakeface.data.image_sets import ImageSet
+from fakeface.data.image_sets import ImageSet, pixels_sha256
+from fakeface.data.preprocess import LUMA
 
 # -------------------------------------------------------------------------------------------------
 # Perceptual hashes of images, and pairs of hashes that are close.
@@ -83,7 +83,6 @@ COPY = 0.95
 # Most findings that a metrics file lists; their number is always that of all.
 LISTED = 50
 
-_LUMA = np.array([0.299, 0.587, 0.114])
 _CHUNK = 256
 
 
@@ -95,7 +94,7 @@ def luma_correlations(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     Args:
         a, b: uint8 (N, H, W, 3).
     """
-    x, y = ((images @ _LUMA).reshape(len(images), -1) for images in (a, b))
+    x, y = ((images @ LUMA).reshape(len(images), -1) for images in (a, b))
     x, y = (values - values.mean(axis=1, keepdims=True) for values in (x, y))
     scale = np.sqrt((x**2).sum(axis=1) * (y**2).sum(axis=1))
     plain = scale < 1e-6
@@ -188,7 +187,7 @@ def equal_pixels(sets: Mapping[str, Mapping[str, ImageSet]]) -> dict[str, Any]:
     n_wrong = 0
     for split, by_source in sets.items():
         for part in by_source.values():
-            digests = [hashlib.sha256(np.ascontiguousarray(image).data).hexdigest() for image in part.images]
+            digests = [pixels_sha256(image) for image in part.images]
             n_wrong += sum(
                 digest != noted for digest, noted in zip(digests, part.manifest["sha256"], strict=True)
             )

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from fakeface.data.archives import open_archive
 from fakeface.data.faces import FaceFinder, temporary_face_model
-from fakeface.data.image_sets import SPLITS, ImageSet, ImageSetError, Split
+from fakeface.data.image_sets import SPLITS, ImageSet, ImageSetError, Split, evenly_spaced
 from fakeface.data.laundering import launder
 from fakeface.data.sources import IMAGES_ARCHIVE
 from fakeface.evaluation.leaks.duplicates import (
@@ -33,12 +33,6 @@ from fakeface.evaluation.leaks.route import (
     shuffled_labels_probe,
 )
 from fakeface.params import Params, ProtocolName
-
-
-def evenly(total: int, count: int) -> np.ndarray:
-    """At most ``count`` of ``total`` rows at equal distances, int64."""
-    count = min(total, count)
-    return np.arange(count) * total // max(count, 1)
 
 
 @dataclass(frozen=True)
@@ -78,7 +72,7 @@ class ProbedData:
         """At most ``count`` of all splits, evenly spaced: uint8 (N, S, S, 3) and their manifest."""
         views = [image for part in self.real.values() for image in part.images]
         manifest = pd.concat([part.manifest for part in self.real.values()], ignore_index=True)
-        rows = evenly(len(views), count)
+        rows = evenly_spaced(np.arange(len(views)), count)
         return np.stack([views[row] for row in rows]), manifest.iloc[rows]
 
 
@@ -106,7 +100,7 @@ def _metadata(params: Params, data: ProbedData) -> dict[str, Any]:
 
     def rows(parts: Sequence[ImageSet]) -> pd.DataFrame:
         manifest = pd.concat([part.manifest for part in parts], ignore_index=True).drop_duplicates("sha256")
-        return manifest.iloc[evenly(len(manifest), MANIFEST_ROWS)]
+        return manifest.iloc[evenly_spaced(np.arange(len(manifest)), MANIFEST_ROWS)]
 
     return {
         split: metadata_probe(
@@ -148,7 +142,7 @@ def _shuffled_labels(params: Params, data: ProbedData) -> dict[str, Any]:
     """Photographs and test fakes, evenly spread over the GANs, laundered."""
     real, _ = data.photographs(SHUFFLED)
     tests = [by_split["test"].images for by_split in data.fake.values()]
-    fakes = [test[evenly(len(test), SHUFFLED // len(tests))] for test in tests]
+    fakes = [evenly_spaced(test, SHUFFLED // len(tests)) for test in tests]
     images = np.concatenate([real, *fakes])
     seeds = np.array([[params.seed, PROBE_KEY, 1, row] for row in range(len(images))])
     return shuffled_labels_probe(
