@@ -185,7 +185,7 @@ def test_a_missing_extra_says_how_to_install_it(tmp_path: Path, monkeypatch: pyt
     ("content", "message"),
     [
         (None, "no such file or folder"),
-        ("{}", r"expected a JSON card with repository, revision"),
+        ("{}", r"expected a JSON object with repository, revision"),
         ('{"repository": 1, "revision": null}', "must be texts, got 1, None"),
     ],
 )

@@ -18,9 +18,6 @@ from fakeface import __version__
 from fakeface.base.files import write_json
 from fakeface.params import Params, ParamsError
 
-# -------------------------------------------------------------------------------------------------
-# Where and how the networks run: device, number of processes and precision.
-
 FABRIC_PRECISION = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 
 
@@ -87,12 +84,6 @@ def _be_deterministic() -> None:
 def device_name(device: torch.device) -> str:
     """``cpu``, or the GPU's model name: figures made on two kinds of device are not compared blindly."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-
-
-# -------------------------------------------------------------------------------------------------
-# Where a stage writes what it measured: whole blocks in reports/, headline numbers in metrics/.
-#
-# Quick everywhere: it imports no torch.
 
 
 def provenance(params: Params, device: str = "cpu") -> dict[str, Any]:

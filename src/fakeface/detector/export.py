@@ -19,9 +19,10 @@ from torch import nn
 from fakeface import __version__
 from fakeface.base.errors import FakefaceError
 from fakeface.base.files import write_bytes
+from fakeface.data.preprocess import LUMA
 from fakeface.detector.decision import DecisionRule
 from fakeface.detector.detector import Detector
-from fakeface.detector.score_offset import BLOCK, FINE, FLOOR, LUMA, SCALE
+from fakeface.detector.score_offset import BLOCK, FINE, FLOOR, SCALE
 from fakeface.models.cffn import FeatureNetwork
 from fakeface.models.cn import ClassificationNetwork
 

@@ -21,13 +21,14 @@ from tqdm import tqdm
 
 from fakeface.base.errors import FakefaceError
 from fakeface.base.lite0 import LITE0
-from fakeface.data.image_sets import Folders
+from fakeface.data.image_sets import Folders, evenly_spaced
+from fakeface.data.preprocess import LUMA
 from fakeface.detector.batches import DetectorData, refuse_held_out
 from fakeface.detector.train_cn import THRESHOLD_KEY
 from fakeface.evaluation.fold_scores import FoldScores
 from fakeface.evaluation.folds import Fold
 from fakeface.evaluation.leave_one_out import Method, Trained, score_fold, with_cffn
-from fakeface.metrics.extractors import evenly_spaced, extract, open_extractor
+from fakeface.metrics.extractors import extract, open_extractor
 from fakeface.metrics.thresholds import choose_threshold
 from fakeface.params import Params, ProtocolParams
 
@@ -294,8 +295,6 @@ def fit_dct(params: Params, data: DetectorData, _: Fabric) -> Scorer:
     return in_batches(views.image_shape, lambda images: model.probability(log_dct(images)))
 
 
-# ITU-R BT.601, the luma of JPEG.
-LUMINANCE = np.array([0.299, 0.587, 0.114])
 # Keeps the logarithm finite, and is below the power that rounding pixels to integers adds, about 0.04.
 SPECTRUM_FLOOR = 1e-3
 # Fitting is quadratic in the number of views: on one core 30,000 take 68 s and 12,000 take 14 s, for an AUROC
@@ -319,7 +318,7 @@ def radial_spectrum(images: np.ndarray) -> np.ndarray:
     ``log(|F|^2 + 0.001)`` over the frequencies, in cycles an image, whose radius rounds to 0, 1, ...; F is
     the orthonormal 2-D Fourier transform of the luminance in 0..255.
     """
-    power = np.abs(fft2(images @ LUMINANCE, norm="ortho")) ** 2
+    power = np.abs(fft2(images @ LUMA, norm="ortho")) ** 2
     flat = np.log(power + SPECTRUM_FLOOR).reshape(len(images), -1)
     return (flat @ _rings(images.shape[1])).astype(np.float32)
 

@@ -25,12 +25,11 @@ from torch_fidelity.metric_prc import (
 
 from fakeface.base.errors import MissingFileError
 from fakeface.base.files import write_json
-from fakeface.data.image_sets import ImageSet
+from fakeface.data.image_sets import ImageSet, evenly_spaced
 from fakeface.metrics.extractors import (
     INCEPTION,
     Extractor,
     Features,
-    evenly_spaced,
     extract,
     extract_once,
     open_extractor,
