@@ -96,6 +96,8 @@ def first_fails(params: Params, root: Path, fabric: Fabric) -> dict[str, np.ndar
     return {}
 
 
+TASKS = {task.__name__: task for task in (one_step, whole, interrupted, one_dies, first_fails)}
+
 if __name__ == "__main__":
     task, root, params_file, out = sys.argv[1:]
     with one_line_errors():
@@ -104,7 +106,7 @@ if __name__ == "__main__":
         fabric = make_fabric(all_params[0], parallel=True)
         result = {"processes": np.array(fabric.world_size)}
         for number, params in enumerate(all_params):
-            done = globals()[task](params, Path(root), fabric)
+            done = TASKS[task](params, Path(root), fabric)
             result |= {f"{number}/{name}": array for name, array in done.items()}
         if fabric.is_global_zero:
             np.savez(out, **result)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from sklearn.covariance import LedoitWolf
 
 from fakeface.base.errors import FakefaceError
 from fakeface.base.files import save_tensors
@@ -137,6 +136,8 @@ def fit_head(
     for name, labels in (("training", train_gans), ("validation", val_gans)):
         if absent := [gan for index, gan in enumerate(gans) if not (labels == index).any()]:
             raise AttributionError(f"no {name} images of {', '.join(absent)}")
+    from sklearn.covariance import LedoitWolf  # two seconds to import, and only fitting needs it
+
     train = train.astype(np.float64)
     centres = np.stack([train[train_gans == index].mean(axis=0) for index in range(len(gans))])
     residuals = train - centres[train_gans]
