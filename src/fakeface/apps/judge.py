@@ -14,6 +14,7 @@ from fakeface.data.archives import IMAGE_SUFFIXES, MAX_MEMBER_BYTES
 from fakeface.data.faces import FaceFinder, FaceTooSmallError, align
 from fakeface.data.preprocess import CorruptImageError, ImageTooSmallError, decode, preprocess
 from fakeface.detector.attribution_head import AttributionHead, attribution_features
+from fakeface.detector.batches import to_input
 from fakeface.detector.decision import VERDICTS, verdicts
 from fakeface.detector.detector import Detector
 
@@ -225,7 +226,7 @@ def _attributed(faces: list[Judged], detector: Detector, head: AttributionHead) 
     result = list(faces)
     if suspects:
         images = np.stack([face.pixels for index in suspects if (face := faces[index]).pixels is not None])
-        parts = attribution_features(detector.cffn, images, detector.fabric.device)
+        parts = attribution_features(detector.cffn, to_input(images, detector.fabric.device))
         for index, name in zip(suspects, head.names(np.hstack(parts)), strict=True):
             result[index] = replace(faces[index], resembles=name)
     return result

@@ -12,7 +12,7 @@ from fakeface.detector.batches import to_input
 from fakeface.detector.calibration import UNCALIBRATED, Calibration, margins_of
 from fakeface.detector.decision import load_cn
 from fakeface.detector.score_offset import NO_SCORE_OFFSET, ScoreOffset, missing_detail
-from fakeface.models.cffn import FeatureNetwork
+from fakeface.models.cffn import FeatureNetwork, NetworkInput
 from fakeface.models.cn import ClassificationNetwork
 from fakeface.models.weights import load_cffn
 
@@ -75,7 +75,6 @@ class Detector:
             score_offset=stored.score_offset,
         )
 
-    @torch.no_grad()
     def score_and_embed(self, images: np.ndarray, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
         """Scores and embeddings.
 
@@ -86,16 +85,25 @@ class Detector:
         Returns:
             calibrated P(fake) float64 (N,) in [0, 1] and embeddings float32 (N, feature_dim).
         """
-        scores, embeddings = [], []
+        scores = [np.empty(0)]
+        embeddings = [np.empty((0, self.cffn.feature_dim), dtype=np.float32)]
         for start in range(0, len(images), batch_size):
             part = np.ascontiguousarray(images[start : start + batch_size])
-            x = to_input(part, self.fabric.device)
-            with self.fabric.autocast():
-                maps = self.cffn.level_maps(x)
-                logits = self.cn(FeatureNetwork.joint_map(maps))
-            margins = margins_of(logits) - self.score_offset.margins(missing_detail(part))
-            scores.append(self.calibration.scores(margins))
-            embeddings.append(self.cffn.embed_maps(maps).float().cpu().numpy())
-        if not scores:
-            return np.empty(0), np.empty((0, self.cffn.feature_dim), dtype=np.float32)
+            judged = self.judge(to_input(part, self.fabric.device), missing_detail(part))
+            scores.append(judged[0])
+            embeddings.append(judged[1])
         return np.concatenate(scores), np.concatenate(embeddings)
+
+    @torch.no_grad()
+    def judge(self, x: NetworkInput, missing: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Scores and embeddings, as of :meth:`score_and_embed`, of one batch.
+
+        Args:
+            x: what the CFFN is given, on its device.
+            missing: float64 (B,), see :func:`~fakeface.detector.score_offset.missing_detail`.
+        """
+        with self.fabric.autocast():
+            maps = self.cffn.level_maps(x)
+            logits = self.cn(FeatureNetwork.joint_map(maps))
+        scores = self.calibration.scores(margins_of(logits) - self.score_offset.margins(missing))
+        return scores, self.cffn.embed_maps(maps).float().cpu().numpy()

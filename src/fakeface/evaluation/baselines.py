@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+import torch
 from lightning_fabric import Fabric
 from scipy.fft import dctn, fft2
 from scipy.special import expit
@@ -17,9 +18,12 @@ from tqdm import tqdm
 
 from fakeface.base.errors import FakefaceError
 from fakeface.base.lite0 import LITE0
+from fakeface.base.runtime import device_name
+from fakeface.detector.activations import Activations
 from fakeface.detector.batches import DetectorData, refuse_held_out
+from fakeface.detector.views import GivenPixels, ViewKind, Views
 from fakeface.metrics.extractors import extract, open_extractor
-from fakeface.params import Params, ProtocolParams
+from fakeface.params import Params
 
 # -------------------------------------------------------------------------------------------------
 # What the baselines share: their two types, the images that they train on, and scoring in batches.
@@ -34,8 +38,6 @@ Fit = Callable[[Params, DetectorData, Fabric], Scorer]
 # uint8 (B, S, S, 3) to (B, D): the features of a baseline.
 Describe = Callable[[np.ndarray], np.ndarray]
 
-# Keeps the draws of the training views apart from those of the other trainings and of the test.
-VIEWS_KEY = 6
 BATCH = 256
 
 
@@ -43,9 +45,9 @@ class BaselineDataError(FakefaceError, ValueError):
     """A baseline cannot be trained on these images; the message says what is missing."""
 
 
-def training_chains(params: Params) -> Sequence[ProtocolParams]:
-    """The laundering chains of the training views: those of our own detector's training."""
-    return params.augmentation
+def baseline_kind(params: Params) -> ViewKind:
+    """Training views through the laundering chains of our own detector's training."""
+    return ViewKind("baseline", tuple(params.augmentation))
 
 
 def balanced_weights(groups: np.ndarray) -> np.ndarray:
@@ -119,14 +121,14 @@ class TrainingViews:
 
     Attributes:
         data: the training split.
-        chains: laundering chains; each view draws one of them.
+        kind: of the views.
         seed: of the draws.
         views: how many views an image has; a view's draws depend on its image and number alone.
         chosen: int64 (M,), ascending; ``views * i + v`` stands for view ``v`` of image ``i``.
     """
 
     data: DetectorData
-    chains: Sequence[ProtocolParams]
+    kind: ViewKind
     seed: int
     views: int
     chosen: np.ndarray
@@ -153,7 +155,8 @@ class TrainingViews:
             for start in range(0, len(positions), BATCH):
                 batch = positions[start : start + BATCH]
                 rows = self.chosen[batch] // self.views
-                yield batch, self.data.laundered(rows, self.chains, [self.seed, VIEWS_KEY, view])
+                numbers = np.full(len(rows), view)
+                yield batch, Views(self.data, rows, numbers, self.kind, self.seed).pixels
 
     def features(self, describe: Describe, name: str) -> np.ndarray:
         """Features of all views, float32 (M, D); ``name`` labels the progress bar."""
@@ -185,7 +188,7 @@ def training_views(params: Params, data: DetectorData, views: int, limit: int) -
         )
     # All views of an image stand side by side, so that equal distances thin out views before images.
     chosen = balanced_subset(np.repeat(data.groups, views), limit)
-    return TrainingViews(data, training_chains(params), params.seed, views, chosen)
+    return TrainingViews(data, baseline_kind(params), params.seed, views, chosen)
 
 
 def in_batches(image_shape: tuple[int, ...], probability: Scorer) -> Scorer:
@@ -413,8 +416,25 @@ def fit_spectrum(params: Params, data: DetectorData, _: Fabric) -> Scorer:
 PROBE_INVERSE_STRENGTH = 1e-2
 # The network takes a minute for 4,000 to 6,000 images on two CPU cores, and this is done in every fold.
 MAX_IMAGES = 1500
-# Images a forward pass; on a CPU the extractor divides them further.
-FORWARD_BATCH = 64
+# Images a forward pass, a multiple of those that the extractor takes at once on a CPU.
+FORWARD_BATCH = 32
+
+
+class _PooledFeatures:
+    """The network's pooled activations, 1280 float16 an image."""
+
+    module = __name__
+
+    def __init__(self, device: torch.device) -> None:
+        self.extractor = open_extractor(LITE0, None, device)
+        self.identity = {"weights": self.extractor.weights_sha256, "device": device_name(device)}
+
+    def __call__(self, pixels: np.ndarray) -> np.ndarray:
+        """uint8 (B, S, S, 3) to records uint8 (B, 2560)."""
+        # Always as many at once: another number of images may round otherwise.
+        padded = np.concatenate([pixels, np.repeat(pixels[-1:], -len(pixels) % FORWARD_BATCH, axis=0)])
+        features = extract(self.extractor, padded, FORWARD_BATCH)[self.extractor.layers["fid"]]
+        return features[: len(pixels)].half().numpy().view(np.uint8)
 
 
 def fit_lite0_probe(params: Params, data: DetectorData, fabric: Fabric, limit: int = MAX_IMAGES) -> Scorer:
@@ -425,11 +445,12 @@ def fit_lite0_probe(params: Params, data: DetectorData, fabric: Fabric, limit: i
     Raises:
         LeakError, BaselineDataError: see :func:`fakeface.evaluation.baselines.training_views`.
     """
-    extractor = open_extractor(LITE0, None, fabric.device)
-    layer = extractor.layers["fid"]
+    activations = Activations(_PooledFeatures(fabric.device), params.activations, quiet=True)
 
     def pooled(images: np.ndarray) -> np.ndarray:
-        return extract(extractor, images, FORWARD_BATCH)[layer].numpy()
+        given = GivenPixels(images, "EfficientNet-Lite0")
+        activations.prepare(given, fabric)
+        return activations.records(given).view(np.float16).astype(np.float32)
 
     views = training_views(params, data, 1, limit)
     features = views.features(pooled, "EfficientNet-Lite0")

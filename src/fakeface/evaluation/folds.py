@@ -126,13 +126,12 @@ def nested_upsampler_folds(params: Params) -> list[Fold]:
     ]
 
 
-def fold_params(params: Params, fold: Fold, seed: int) -> Params:
-    """Params of one training of a fold: all GANs but the fold's own are held out.
+def fold_params(params: Params, fold: Fold) -> Params:
+    """Params of the trainings of a fold: all GANs but the fold's own are held out.
 
     Args:
         params: of the experiment.
         fold: which GANs train.
-        seed: of this training.
     """
     settings = params.leave_one_out
     cffn = params.cffn
@@ -143,7 +142,7 @@ def fold_params(params: Params, fold: Fold, seed: int) -> Params:
         cffn = cffn.model_copy(update={"epochs": epochs, "steps_per_epoch": steps})
     cn = params.cn.model_copy(update={"views": settings.cn_views})
     held_out = [gan for gan in params.gans if gan not in fold.train_gans]
-    return params.model_copy(update={"held_out": held_out, "cffn": cffn, "cn": cn, "seed": seed})
+    return params.model_copy(update={"held_out": held_out, "cffn": cffn, "cn": cn})
 
 
 # -------------------------------------------------------------------------------------------------

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from fakeface.base.files import write_text
-from fakeface.data.image_sets import Folders, Split
+from fakeface.data.image_sets import Folders
 from fakeface.detector.batches import load_split, load_training
 from fakeface.detector.detector import Detector
-from fakeface.evaluation.evaluate import TEST_KEY
+from fakeface.detector.views import ViewKind, protocol_kinds
 from fakeface.evaluation.explain.embedding_splits import write_embedding_splits
 from fakeface.evaluation.explain.judged import HEADLINE, REAL, Judged, judge
 from fakeface.evaluation.explain.saliency import grad_cam, saliency_metrics, write_saliency
@@ -20,10 +20,7 @@ from fakeface.params import Params
 
 # Photographs, and fakes a GAN, at most; and images a pass of Grad-CAM, which needs the memory of a training.
 TEST_IMAGES, CAM_BATCH = 150, 50
-# Keeps the draws of laundering apart from those of other uses.
-EXPLAIN_KEY = 17
 SPECTRA_PROTOCOLS = ("clean", HEADLINE)
-EMBEDDED: tuple[tuple[Split, list[int]], ...] = (("train", [EXPLAIN_KEY, 1]), ("val", [EXPLAIN_KEY, 2]))
 
 
 def error_counts(judged: Judged) -> dict[str, dict[str, Any]]:
@@ -47,9 +44,8 @@ def explain(params: Params, detector: Detector, folders: Folders, folder: Path) 
             ``worst_errors.csv``, ``residual_spectra.png``, ``spectra.json`` and ``embedding_splits.png``.
     """
     gans, held_out = list(params.gans), params.held_out
-    test = judge(
-        params, detector, load_split(folders.real, folders.fake, gans, "test"), [TEST_KEY], TEST_IMAGES
-    )
+    data = load_split(folders.real, folders.fake, gans, "test")
+    test = judge(params, detector, data, protocol_kinds(params)[HEADLINE], TEST_IMAGES)
     heatmaps = grad_cam(detector, test.images, test.called_fake, CAM_BATCH)
     write_saliency(folder / "saliency.png", test, heatmaps, held_out)
     write_worst_errors(folder / "worst_errors.png", test, held_out)
@@ -57,7 +53,7 @@ def explain(params: Params, detector: Detector, folders: Folders, folder: Path) 
     write_text(folder / "worst_errors.csv", table.to_csv(index=False, lineterminator="\n"))
 
     everything = load_split(folders.real, folders.fake, gans, "train")
-    spectra = residual_spectra(params, everything, [EXPLAIN_KEY, 0], SPECTRA_PROTOCOLS)
+    spectra = residual_spectra(params, everything, SPECTRA_PROTOCOLS)
     write_residual_spectra(folder / "residual_spectra.png", spectra, gans, held_out)
     lines = ",\n".join(json.dumps(row) for row in spectra.rows(held_out))
     write_text(folder / "spectra.json", f"[\n{lines}\n]\n")
@@ -68,8 +64,9 @@ def explain(params: Params, detector: Detector, folders: Folders, folder: Path) 
         "val": load_split(folders.real, folders.fake, params.training_gans, "val"),
     }
     splits: dict[str, Judged] = {}
-    for split, key in EMBEDDED:
-        splits[split] = judge(params, detector, learnt_from[split], key, points)
+    for split, learnt in learnt_from.items():
+        kind = ViewKind(f"explain {split}", (getattr(params.protocols, HEADLINE),))
+        splits[split] = judge(params, detector, learnt, kind, points)
     splits["test"] = test
     write_embedding_splits(folder / "embedding_splits.png", splits, gans, held_out)
     return {

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from fakeface.detector.activations import NetworkInputs
 from fakeface.detector.batches import DetectorData
 from fakeface.detector.detector import Detector
-from fakeface.params import PROTOCOLS, Params
+from fakeface.detector.views import ViewKind, every_view
+from fakeface.params import Params
 
 REAL = "real"
 HEADLINE = "laundered"
+BATCH = 250
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ def spread(rows: np.ndarray, limit: int) -> np.ndarray:
 
 
 def judge(
-    params: Params, detector: Detector, data: DetectorData, key: Sequence[int], limit: int | None
+    params: Params, detector: Detector, data: DetectorData, kind: ViewKind, limit: int | None
 ) -> Judged:
     """Launder and score a sample of a split.
 
@@ -84,15 +86,17 @@ def judge(
         params: validated params.
         detector: trained.
         data: the split.
-        key: of the laundering's draws; with that of the evaluation, a test image gets the very same pixels
-            and score as there, because the draws also depend on its row in the whole split.
+        kind: of the views; with that of the evaluation, a test image gets the very same pixels and score as
+            there.
         limit: photographs, and fakes a GAN, at most; None for all.
     """
     groups = [np.flatnonzero(data.groups == group) for group in range(len(data.gans) + 1)]
     rows = np.concatenate([group if limit is None else spread(group, limit) for group in groups])
-    protocol = getattr(params.protocols, HEADLINE)
-    images = data.laundered(rows, [protocol], [params.seed, *key, PROTOCOLS.index(HEADLINE)])
-    scores, embeddings = detector.score_and_embed(images, params.evaluate.batch_size)
+    views = every_view(data, kind, params.seed, rows)
+    inputs = NetworkInputs(params, detector.cffn, detector.fabric)
+    batches = [views[at : at + BATCH] for at in range(0, len(views), BATCH)]
+    judged = [detector.judge(*inputs.read_with_detail(batch)) for batch in batches]
+    scores, embeddings = (np.concatenate(parts) for parts in zip(*judged, strict=True))
     sources = np.array([REAL, *data.gans])[data.groups[rows]]
     names = data.manifest["name"].to_numpy(str)[rows]
-    return Judged(names, sources, images, scores, embeddings, detector.threshold)
+    return Judged(names, sources, views.pixels, scores, embeddings, detector.threshold)

@@ -20,6 +20,7 @@ import numpy as np
 from scipy.ndimage import uniform_filter
 
 from fakeface.detector.batches import DetectorData
+from fakeface.detector.views import ViewKind, every_view
 from fakeface.evaluation.explain.judged import REAL, spread
 from fakeface.evaluation.figures import colours, described, new_figure, write_png
 from fakeface.params import Params
@@ -117,15 +118,12 @@ class ResidualSpectra:
         return rows
 
 
-def residual_spectra(
-    params: Params, data: DetectorData, key: Sequence[int], protocols: Sequence[str]
-) -> ResidualSpectra:
+def residual_spectra(params: Params, data: DetectorData, protocols: Sequence[str]) -> ResidualSpectra:
     """Spectra of photographs and of every GAN of a split, from equally many images each.
 
     Args:
         params: validated params.
         data: at least two photographs, and an image of every GAN.
-        key: of the laundering's draws.
         protocols: names of the chains that the images go through.
     """
     photographs = np.flatnonzero(data.groups == 0)
@@ -133,11 +131,11 @@ def residual_spectra(
     members |= {gan: np.flatnonzero(data.groups == group) for group, gan in enumerate(data.gans, start=1)}
     n_images = min(MAX_IMAGES, *(len(rows) for rows in members.values()))
     by_protocol: dict[str, dict[str, np.ndarray]] = {}
-    for number, name in enumerate(protocols):
-        chain = [getattr(params.protocols, name)]
+    for name in protocols:
+        kind = ViewKind(f"spectra {name}", (getattr(params.protocols, name),))
         by_protocol[name] = {
             source: log_spectrum(
-                mean_residual(data.laundered(spread(rows, n_images), chain, [params.seed, *key, number]))
+                mean_residual(every_view(data, kind, params.seed, spread(rows, n_images)).pixels)
             )
             for source, rows in members.items()
         }

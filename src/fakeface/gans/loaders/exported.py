@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from fakeface.base.errors import FakefaceError, MissingFileError
+from fakeface.base.onnx_session import open_session
 from fakeface.gans.loaders.checkpoints import Shown, check_sha256
 from fakeface.gans.sampler import Generator
 from fakeface.gans.weights import WeightsError
@@ -140,15 +141,11 @@ def read_onnx(name: str, path: Path, shape: tuple[int, ...]) -> nn.Module:
         WeightsError: if it is no ONNX file, or its inputs are not one float32 tensor ``(B, *shape)``.
     """
     try:
-        import onnxruntime
+        session = open_session(path)
     except ImportError as error:
         raise MissingExtraError(
             f"gans.{name}.loader: onnx needs onnxruntime, install it with pip install -e '.[onnx]'"
         ) from error
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    try:
-        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's own classes share no base but this one
         reason = str(error).strip().splitlines()[0]
         raise WeightsError(f"{path}: not an ONNX file that can be run ({reason})") from error
