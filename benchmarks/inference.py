@@ -20,6 +20,7 @@ from PIL import Image
 from timing import Section, rates_in_turns
 from torch import nn
 
+from fakeface.base.onnx_session import open_session
 from fakeface.base.runtime import FABRIC_PRECISION
 from fakeface.data.archives import open_archive
 from fakeface.data.preprocess import decode, preprocess
@@ -67,12 +68,8 @@ def in_precision(detector: Detector, precision: str) -> Detector:
 
 def with_onnx(detector: Detector, path: Path, contents: list[bytes]) -> Callable[[], int]:
     """The exported file in ONNX Runtime."""
-    import onnxruntime
-
     write_onnx(detector, path)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    session = open_session(path, torch.get_num_threads())
 
     def work() -> int:
         images = np.stack([preprocess(decode(content), detector.image_size) for content in contents])

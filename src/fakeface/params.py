@@ -214,8 +214,19 @@ class QualityParams(_Section):
         return self
 
 
+class ViewsParams(_Section):
+    """How many views a training image of each class has, which come again and again."""
+
+    real: PositiveInt
+    fake: PositiveInt
+
+
 class CffnParams(_Section):
-    """The common fake feature network and its pairwise training."""
+    """The common fake feature network and its pairwise training.
+
+    Attributes:
+        views: of a network with frozen levels; None, and for other networks always: a new view each time.
+    """
 
     variant: Literal["paper", "residual", "pretrained"]
     feature_levels: tuple[Literal[1, 2, 3, 4], ...]
@@ -232,6 +243,7 @@ class CffnParams(_Section):
     pseudo_fakes: Fraction
     corrupted: Fraction
     crop: Annotated[int, Field(ge=32, multiple_of=32)] | None = None
+    views: ViewsParams | None = None
     augmentation: ProtocolName | Literal["all"]
 
     @model_validator(mode="after")
@@ -269,6 +281,16 @@ class CnParams(_Section):
     calibration: Literal["none", "temperature", "platt"]
     target_fpr: Probability
     target_fnr: Probability
+
+
+class ActivationsParams(_Section):
+    """What frozen layers put out, kept in .cache/activations; results do not depend on it.
+
+    Attributes:
+        max_gigabytes: on disk, of all that is kept; beyond, they are computed again. 0: keep nothing.
+    """
+
+    max_gigabytes: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
 
 
 class EvaluateParams(_Section):
@@ -368,6 +390,7 @@ class Params(_Section):
     quality: QualityParams
     cffn: CffnParams
     cn: CnParams
+    activations: ActivationsParams = ActivationsParams()
     evaluate: EvaluateParams
     leave_one_out: LeaveOneOutParams
     robustness: RobustnessParams

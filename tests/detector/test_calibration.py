@@ -30,7 +30,8 @@ from fakeface.detector.calibration import (
 from fakeface.detector.decision import load_cn
 from fakeface.detector.detector import Detector
 from fakeface.detector.score_offset import missing_detail
-from fakeface.detector.train_cn import THRESHOLD_KEY, VAL_KEY, train_cn
+from fakeface.detector.train_cn import train_cn
+from fakeface.detector.views import every_view, threshold_kinds, validation_kind
 from fakeface.models.cffn import CFFN
 from fakeface.models.weights import save_cffn
 from fakeface.params import Params
@@ -256,14 +257,14 @@ def test_the_stored_thresholds_keep_their_promises_on_validation_scores(
         64,
         fabric,
     )
-    pixels = val.laundered(np.arange(len(val)), params.augmentation, [params.seed, VAL_KEY, 0])
+    pixels = every_view(val, validation_kind(params.augmentation), params.seed).pixels
     # Another number of threads rounds otherwise: an image that defines a threshold may move by as much.
     scores, _ = detector.score_and_embed(pixels, 500)
     real, rounding = val.groups == 0, 1e-6
     photographs, touched = np.flatnonzero(real), False
-    for number, chain in enumerate(params.augmentation):
-        views = val.laundered(photographs, [chain], [params.seed, THRESHOLD_KEY, number, 0])
-        of_reals, _ = detector.score_and_embed(views, 500)
+    for kind in threshold_kinds(params):
+        views = every_view(val, kind, params.seed, photographs)
+        of_reals, _ = detector.score_and_embed(views.pixels, 500)
         assert np.mean(of_reals > result.rule.threshold + rounding) <= 0.2
         touched |= bool(np.isclose(of_reals, result.rule.threshold, rtol=0, atol=rounding).any())
     assert touched

@@ -126,7 +126,7 @@ def test_a_loss_that_is_no_number_stops_with_step_and_images(
 ) -> None:
     trainer = CffnTrainer(tiny_params, *splits, make_fabric(tiny_params))
     with torch.no_grad():
-        next(trainer.network.parameters())[0] = float("nan")
+        next(trainer.network.heads.parameters())[0] = float("nan")
     with pytest.raises(NonFiniteLossError, match=r"step 0; batch: folder/train/\d+"):
         trainer.fit()
 
@@ -151,8 +151,7 @@ def test_an_epoch_shows_as_many_pixels_as_there_are(
     params = tiny_params.model_copy(update={"cffn": cffn})
     trainer = CffnTrainer(params, train, val, make_fabric(params))
     assert trainer.steps_per_epoch == steps
-    _, images = trainer._load(0)
-    assert images.shape == (12, crop or 64, crop or 64, 3)
+    assert trainer._views(0).pixels.shape == (12, crop or 64, crop or 64, 3)
 
 
 def test_pairs_seen(tiny_params: Params, splits: tuple[DetectorData, DetectorData]) -> None:

@@ -10,7 +10,7 @@ import pytest
 from fakeface.base.runtime import make_fabric
 from fakeface.data.image_sets import Folders
 from fakeface.detector.batches import DetectorData, load_split
-from fakeface.detector.train_cn import THRESHOLD_KEY
+from fakeface.detector.views import Views, every_view, threshold_kinds
 from fakeface.evaluation.baselines import BASELINES, COMPARED, score_compared, with_frozen_threshold
 from fakeface.evaluation.compare import fold_metrics, nested_headline, nested_report
 from fakeface.evaluation.folds import make_fold
@@ -56,9 +56,9 @@ def test_thinned_folds_keep_every_validation_photograph(quick: Params, image_set
     thin = quick.model_copy(update={"leave_one_out": settings})
     sizes: list[list[int]] = []
 
-    def count(params: Params, train: DetectorData, val: DetectorData, fabric: object) -> Trained:
+    def count(params: Params, train: DetectorData, val: DetectorData, *_: object) -> Trained:
         sizes.extend([np.bincount(train.groups).tolist(), np.bincount(val.groups).tolist()])
-        return Trained(lambda images: images.mean(axis=(1, 2, 3)) / 255, 0.5)
+        return Trained(lambda views: views.pixels.mean(axis=(1, 2, 3)) / 255, 0.5)
 
     scores = score_fold(
         thin,
@@ -123,15 +123,15 @@ def test_no_method_is_shown_the_left_out_gan(quick: Params, image_sets: tuple[Pa
     seen: list[DetectorData] = []
     scored: list[list[np.ndarray]] = []
 
-    def spy(params: Params, train: DetectorData, val: DetectorData, fabric: object) -> Trained:
+    def spy(params: Params, train: DetectorData, val: DetectorData, *_: object) -> Trained:
         seen.extend([train, val])
         assert params.training_gans == ["wgan"]
         images: list[np.ndarray] = []
         scored.append(images)
 
-        def score(batch: np.ndarray) -> np.ndarray:
-            images.append(batch)
-            return np.zeros(len(batch))
+        def score(views: Views) -> np.ndarray:
+            images.append(views.pixels)
+            return np.zeros(len(views))
 
         return Trained(score, 0.5)
 
@@ -155,10 +155,10 @@ def test_a_baselines_threshold_follows_the_rule(quick: Params, image_sets: tuple
     def brightness(*_: object) -> object:
         return lambda images: images.mean(axis=(1, 2, 3)) / 255
 
-    trained = with_frozen_threshold(brightness)(quick, train, val, make_fabric(quick))
+    trained = with_frozen_threshold(brightness)(quick, train, val, make_fabric(quick), 0)
+    photographs = np.flatnonzero(val.groups == 0)
     scores = [
-        trained.score(val.laundered(np.arange(10), [chain], [quick.seed, THRESHOLD_KEY, number, 0]))
-        for number, chain in enumerate(quick.augmentation)
+        trained.score(every_view(val, kind, quick.seed, photographs)) for kind in threshold_kinds(quick)
     ]
     assert all((of_chain > trained.threshold).mean() <= quick.cn.target_fpr for of_chain in scores)
     assert trained.threshold in np.concatenate(scores)

@@ -14,6 +14,7 @@ from fakeface.data.archives import IMAGE_SUFFIXES, MAX_MEMBER_BYTES
 from fakeface.data.faces import FaceFinder, FaceTooSmallError, align
 from fakeface.data.preprocess import CorruptImageError, ImageTooSmallError, decode, preprocess
 from fakeface.detector.attribution_head import AttributionHead, attribution_features
+from fakeface.detector.batches import to_input
 from fakeface.detector.decision import VERDICTS
 from fakeface.detector.detector import Detector
 
@@ -223,7 +224,7 @@ def score_faces(
     suspects = [index for index in prepared if result[index].verdict != "real"]
     if attribution is not None and suspects:
         images = np.stack([prepared[index] for index in suspects])
-        parts = attribution_features(detector.cffn, images, detector.fabric.device)
+        parts = attribution_features(detector.cffn, to_input(images, detector.fabric.device))
         for index, name in zip(suspects, attribution.names(np.hstack(parts)), strict=True):
             result[index] = replace(result[index], resembles=name)
     return result

@@ -12,7 +12,7 @@ from fakeface.detector.batches import to_input
 from fakeface.detector.calibration import margins_of
 from fakeface.detector.decision import DecisionRule, load_cn
 from fakeface.detector.score_offset import missing_detail
-from fakeface.models.cffn import FeatureNetwork
+from fakeface.models.cffn import FeatureNetwork, NetworkInput
 from fakeface.models.cn import ClassificationNetwork
 from fakeface.models.weights import load_cffn
 
@@ -56,7 +56,6 @@ class Detector:
         cn, rule = load_cn(cn_path)
         return cls(cffn, cn, rule, image_size, fabric)
 
-    @torch.no_grad()
     def score_and_embed(self, images: np.ndarray, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
         """Scores and embeddings.
 
@@ -67,15 +66,24 @@ class Detector:
         Returns:
             calibrated P(fake) float64 (N,) in [0, 1] and embeddings float32 (N, feature_dim).
         """
-        scores, embeddings = [], []
+        scores = [np.empty(0)]
+        embeddings = [np.empty((0, self.cffn.feature_dim), dtype=np.float32)]
         for start in range(0, len(images), batch_size):
             part = np.ascontiguousarray(images[start : start + batch_size])
-            x = to_input(part, self.fabric.device)
-            with self.fabric.autocast():
-                maps = self.cffn.level_maps(x)
-                logits = self.cn(FeatureNetwork.joint_map(maps))
-            scores.append(self.rule.scores(margins_of(logits), missing_detail(part)))
-            embeddings.append(self.cffn.embed_maps(maps).float().cpu().numpy())
-        if not scores:
-            return np.empty(0), np.empty((0, self.cffn.feature_dim), dtype=np.float32)
+            judged = self.judge(to_input(part, self.fabric.device), missing_detail(part))
+            scores.append(judged[0])
+            embeddings.append(judged[1])
         return np.concatenate(scores), np.concatenate(embeddings)
+
+    @torch.no_grad()
+    def judge(self, x: NetworkInput, missing: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Scores and embeddings, as of :meth:`score_and_embed`, of one batch.
+
+        Args:
+            x: what the CFFN is given, on its device.
+            missing: float64 (B,), see :func:`~fakeface.detector.score_offset.missing_detail`.
+        """
+        with self.fabric.autocast():
+            maps = self.cffn.level_maps(x)
+            logits = self.cn(FeatureNetwork.joint_map(maps))
+        return self.rule.scores(margins_of(logits), missing), self.cffn.embed_maps(maps).float().cpu().numpy()

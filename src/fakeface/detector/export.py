@@ -19,6 +19,7 @@ from torch import nn
 from fakeface import __version__
 from fakeface.base.errors import FakefaceError
 from fakeface.base.files import write_bytes
+from fakeface.base.onnx_session import open_session
 from fakeface.data.preprocess import LUMA
 from fakeface.detector.decision import DecisionRule
 from fakeface.detector.detector import Detector
@@ -180,11 +181,7 @@ def check_export(detector: Detector, path: str | Path, batches: Iterable[np.ndar
     Raises:
         ExportError: if a difference is above :data:`TOLERANCE`.
     """
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    session = open_session(path, torch.get_num_threads())
     # The detector's own precision may be a lower one.
     single = Detector(
         detector.cffn,

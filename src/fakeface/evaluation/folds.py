@@ -78,13 +78,12 @@ def nested_folds(params: Params) -> dict[str, list[Fold]]:
     return folds
 
 
-def fold_params(params: Params, fold: Fold, seed: int) -> Params:
-    """Params of one training of a fold: all GANs but the fold's own are held out.
+def fold_params(params: Params, fold: Fold) -> Params:
+    """Params of the trainings of a fold: all GANs but the fold's own are held out.
 
     Args:
         params: of the experiment.
         fold: which GANs train.
-        seed: of this training.
     """
     settings = params.leave_one_out
     cffn = params.cffn
@@ -95,7 +94,7 @@ def fold_params(params: Params, fold: Fold, seed: int) -> Params:
         cffn = cffn.model_copy(update={"epochs": epochs, "steps_per_epoch": steps})
     cn = params.cn.model_copy(update={"views": settings.cn_views})
     held_out = [gan for gan in params.gans if gan not in fold.train_gans]
-    return params.model_copy(update={"held_out": held_out, "cffn": cffn, "cn": cn, "seed": seed})
+    return params.model_copy(update={"held_out": held_out, "cffn": cffn, "cn": cn})
 
 
 def _may_train(params: Params, gan: str) -> bool:

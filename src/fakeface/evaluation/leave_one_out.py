@@ -11,11 +11,13 @@ from lightning_fabric import Fabric
 from fakeface.base import processes
 from fakeface.base.runtime import device_name
 from fakeface.data.image_sets import Folders, Split
+from fakeface.detector.activations import NetworkInputs
 from fakeface.detector.batches import DetectorData, load_split, load_training
 from fakeface.detector.detector import Detector
 from fakeface.detector.train_cffn import CffnTrainer
 from fakeface.detector.train_cn import train_cn
-from fakeface.evaluation.evaluate import laundered_batches
+from fakeface.detector.views import Views
+from fakeface.evaluation.evaluate import in_turns, views_of_test
 from fakeface.evaluation.fold_scores import DETECTOR, FoldScores, Run
 from fakeface.evaluation.folds import Fold, fold_params, nested_folds
 from fakeface.params import Params
@@ -26,26 +28,35 @@ from fakeface.params import Params
 # Nothing is measured here: what the scores say is computed by :mod:`fakeface.evaluation.compare`, so that
 # another way to measure trains nothing anew.
 
-# uint8 (N, S, S, 3) to P(fake) float64 (N,).
-Scorer = Callable[[np.ndarray], np.ndarray]
+# A batch of N views to P(fake) float64 (N,).
+Scorer = Callable[[Views], np.ndarray]
 
 
 class Trained(NamedTuple):
-    """Images uint8 (N, S, S, 3) to P(fake) float64 (N,), and the frozen threshold."""
+    """A trained method.
+
+    Attributes:
+        score: gives P(fake).
+        threshold: frozen.
+        prepare: is told of all views that will be scored.
+    """
 
     score: Scorer
     threshold: float
+    prepare: Callable[[Views], None] = lambda _: None
 
 
-# Trains on (params of the fold, training split, validation split).
-Method = Callable[[Params, DetectorData, DetectorData, Fabric], Trained]
+# Trains on (params of the fold, training split, validation split) with a seed.
+Method = Callable[[Params, DetectorData, DetectorData, Fabric, int], Trained]
 
 
-def train_detector(params: Params, train: DetectorData, val: DetectorData, fabric: Fabric) -> Trained:
+def train_detector(
+    params: Params, train: DetectorData, val: DetectorData, fabric: Fabric, seed: int
+) -> Trained:
     """CFFN, then CN, as ``params`` describe them."""
-    trainer = CffnTrainer(params, train, val, fabric)
+    trainer = CffnTrainer(params, train, val, fabric, seed=seed)
     cffn = trainer.fit().cffn
-    result = train_cn(params, cffn, train, val, fabric)
+    result = train_cn(params, cffn, train, val, fabric, seed=seed)
     trainer.checkpoint.discard()
     detector = Detector(
         cffn,
@@ -55,22 +66,26 @@ def train_detector(params: Params, train: DetectorData, val: DetectorData, fabri
         fabric,
     )
 
-    def score(images: np.ndarray) -> np.ndarray:
-        return detector.score_and_embed(images, params.evaluate.batch_size)[0]
+    inputs = NetworkInputs(params, cffn, fabric)
 
-    return Trained(score, result.rule.threshold)
+    def score(views: Views) -> np.ndarray:
+        return detector.judge(*inputs.read_with_detail(views))[0]
+
+    return Trained(score, result.rule.threshold, inputs.prepare)
 
 
 def with_cffn(margin: float | None = None, score_offset: str | None = None, **changes: object) -> Method:
     """Our detector with another CFFN and, unless None, another margin or score offset; all else is equal."""
 
-    def train_variant(params: Params, train: DetectorData, val: DetectorData, fabric: Fabric) -> Trained:
+    def train_variant(
+        params: Params, train: DetectorData, val: DetectorData, fabric: Fabric, seed: int
+    ) -> Trained:
         update: dict[str, object] = {"cffn": params.cffn.model_copy(update=changes)}
         if margin is not None:
             update["margin"] = margin
         if score_offset is not None:
             update["cn"] = params.cn.model_copy(update={"score_offset": score_offset})
-        return train_detector(params.model_copy(update=update), train, val, fabric)
+        return train_detector(params.model_copy(update=update), train, val, fabric, seed)
 
     return train_variant
 
@@ -87,7 +102,7 @@ def score_fold(
 ) -> FoldScores:
     """Train every method with every seed and score images of the left-out GANs under the three protocols.
 
-    The test images are laundered with the experiment's seed, so that all runs see the same pixels.
+    All runs see the same views of the test images, whatever their seeds.
 
     Args:
         params: of the experiment.
@@ -97,7 +112,7 @@ def score_fold(
         folders: as in :func:`fakeface.detector.batches.load_training`.
         fabric: devices and precision.
         split: whose images are scored, test or validation.
-        corrupted: score them corrupted, too, see :func:`fakeface.evaluation.evaluate.laundered_batches`.
+        corrupted: score them corrupted, too, see :func:`fakeface.evaluation.evaluate.views_of_test`.
     """
     settings = params.leave_one_out
     # Photographs are scarce and choose the threshold: all of them validate.
@@ -108,14 +123,19 @@ def score_fold(
     test = load_split(folders.real, folders.fake, fold.test_gans, split)
     test = test.thinned(settings.test_images, settings.test_images)
     keys = [(name, seed) for name in methods for seed in seeds]
-    trained = [methods[name](fold_params(params, fold, seed), train, val, fabric) for name, seed in keys]
+    of_fold = fold_params(params, fold)
+    trained = [methods[name](of_fold, train, val, fabric, seed) for name, seed in keys]
     scores: list[dict[str, list[np.ndarray]]] = [{} for _ in keys]
-    for condition, rows, images in laundered_batches(
-        params, test, fabric, corrupted=corrupted
-    ):  # once for all
+    conditions = views_of_test(params, test, corrupted=corrupted)
+    for method in trained:
+        for views in conditions.values():
+            method.prepare(views)
+    for condition, views in in_turns(params, conditions, fabric):
+        # One object for all methods, so that its pixels are made once.
+        own = views[processes.share(len(views), fabric, padded=True)]
         for run, method in zip(scores, trained, strict=True):
             run.setdefault(condition, []).append(
-                processes.gather_array(method.score(images), len(rows), fabric)
+                processes.gather_array(method.score(own), len(views), fabric)
             )
     runs = tuple(
         Run(
