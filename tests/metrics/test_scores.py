@@ -71,7 +71,7 @@ def reference_ece(labels, scores):
 
 
 @given(scored_images(), probability)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_every_metric_equals_its_reference(images, threshold):
     labels, scores = images
     block = score_block(labels, scores, threshold)
@@ -101,7 +101,6 @@ def test_every_metric_equals_its_reference(images, threshold):
 
 
 @given(scored_images(one_class_allowed=True), probability)
-@settings(deadline=None)
 def test_values_are_fractions_and_none_has_a_reason(images, threshold):
     block = score_block(*images, threshold, bootstrap=5)
     undefined = block.get("undefined", {})
@@ -115,7 +114,6 @@ def test_values_are_fractions_and_none_has_a_reason(images, threshold):
 
 
 @given(scored_images(), st.floats(0.2, 5))
-@settings(deadline=None)
 def test_auroc_ap_and_eer_see_only_the_order(images, power):
     labels, scores = images
     ranks = np.unique(scores, return_inverse=True)[1]
@@ -126,7 +124,6 @@ def test_auroc_ap_and_eer_see_only_the_order(images, power):
 
 
 @given(scored_images())
-@settings(deadline=None)
 def test_swapping_the_classes_mirrors_the_block(images):
     labels, scores = images
     scores = np.round(scores * 1024) / 1024  # so that 1 - score is exact
@@ -141,7 +138,6 @@ def test_swapping_the_classes_mirrors_the_block(images):
 
 
 @given(scored_images())
-@settings(deadline=None)
 def test_reversing_the_scores_reverses_auroc(images):
     labels, scores = images
     ranks = np.unique(scores, return_inverse=True)[1] / len(scores)
@@ -150,7 +146,6 @@ def test_reversing_the_scores_reverses_auroc(images):
 
 
 @given(scored_images(), probability)
-@settings(deadline=None)
 def test_false_positives_and_real_recall_are_complements(images, threshold):
     block = score_block(*images, threshold)
     assert block["fpr"] + block["real_recall"] == pytest.approx(1, abs=1e-12)
@@ -315,7 +310,7 @@ def test_negative_bootstrap_is_refused():
 
 
 @given(st.lists(probability, min_size=1, max_size=60), st.floats(0, 1, exclude_max=True))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_threshold_is_the_smallest_within_the_target(scores, target):
     reals = np.array(scores)
     threshold = choose_threshold(reals, target)
@@ -326,7 +321,6 @@ def test_threshold_is_the_smallest_within_the_target(scores, target):
 
 
 @given(st.lists(probability, min_size=1, max_size=60), st.floats(0, 1, exclude_max=True))
-@settings(deadline=None)
 def test_threshold_keeps_its_promise_in_the_block(scores, target):
     reals = np.array(scores)
     labels = np.r_[np.zeros(len(reals)), 1]
@@ -339,7 +333,7 @@ def test_threshold_keeps_its_promise_in_the_block(scores, target):
     st.floats(0, 1, exclude_max=True),
     st.booleans(),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_lower_threshold_is_the_largest_within_the_target(fakes, target, by_gan):
     scores, gans = np.array([score for score, _ in fakes]), np.array([gan for _, gan in fakes])
     threshold = choose_lower_threshold(scores, target, groups=gans if by_gan else None)
@@ -354,7 +348,6 @@ def test_lower_threshold_is_the_largest_within_the_target(fakes, target, by_gan)
 
 
 @given(st.lists(probability, min_size=1, max_size=60), st.floats(0, 0.99))
-@settings(deadline=None)
 def test_lower_threshold_mirrors_the_upper_one(scores, target):
     fakes = np.round(np.array(scores) * 1024) / 1024  # so that 1 - score is exact
     assert choose_lower_threshold(fakes, target) == 1 - choose_threshold(1 - fakes, target)

@@ -54,7 +54,7 @@ def test_a_spread_is_even(n: int, limit: int) -> None:
     st.integers(1, 8),
     st.sampled_from([None, 1, 2]),
 )
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_the_extreme_against_a_plain_sort(
     make_judged: MakeJudged,
     images: list[tuple[str, int, bool]],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +89,10 @@ def read_torchscript(path: Path) -> nn.Module:
         WeightsError: if it is no TorchScript file.
     """
     try:
-        return torch.jit.load(path, map_location="cpu")
+        with warnings.catch_warnings():
+            # PyTorch has deprecated the format; generators that were published in it can still be judged.
+            warnings.filterwarnings("ignore", "`torch.jit.load` is deprecated", FutureWarning)
+            return torch.jit.load(path, map_location="cpu")
     except (RuntimeError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise WeightsError(f"{path}: not a TorchScript file ({reason})") from error
