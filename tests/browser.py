@@ -46,7 +46,7 @@ def open_page(page: Path, scratch: Path, width: int) -> tuple[dict[str, Any], li
     command = [program, "--headless=new", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr"]
     command += [f"--user-data-dir={scratch / 'profile'}", f"--window-size={width},900", "--dump-dom"]
     command += ["--virtual-time-budget=5000", copy.as_uri()]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    result = subprocess.run(command, capture_output=True, text=True, timeout=1200, check=True)
     found = re.search(r'<pre id="probe">(.*?)</pre>', result.stdout, re.DOTALL)
     assert found, result.stderr[-2000:]
     console = [line for line in result.stderr.splitlines() if "CONSOLE" in line]

@@ -16,7 +16,7 @@ import pytest
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from loopback import serve  # noqa: F401
 from PIL import Image
 from scipy.ndimage import zoom
@@ -25,7 +25,9 @@ from fakeface.data.sources import RemoteFile
 from fakeface.params import Params, read_yaml, validate
 
 # Examples are as slow as the machine is busy; speed is the benchmarks' subject.
-settings.register_profile("fakeface", deadline=None)
+settings.register_profile(
+    "fakeface", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("fakeface")
 
 REPOSITORY = Path(__file__).parent.parent

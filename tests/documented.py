@@ -51,7 +51,6 @@ IN_A_SMALL_CLONE = [
     "dvc metrics diff",
     "dvc metrics diff --all --targets metrics/evaluation.json",
     "dvc params diff",
-    "dvc exp run -S curation.method=realism -S curation.keep=0.5 evaluate",
     "dvc exp run --queue -S margin=0.25,0.5,1.0,2.0 evaluate",
     "dvc queue start",
     "dvc queue status",
@@ -64,12 +63,16 @@ IN_A_SMALL_CLONE = [
 SHORTENED = {
     "python -m fakeface.reporting.studies queue losses": "margin-1.0",
     "python -m fakeface.reporting.studies queue curation": "random-seed-0",
-    "dvc exp run -S cffn.variant=paper -S margin=0.5 -S cffn.crop=null -S cffn.pseudo_fakes=0 -S cffn.corrupted=0 "
-    "-S cn.score_offset=none -S cffn.epochs=12 evaluate": "-S cffn.epochs=1",
     "dvc exp run -n initial -S 'held_out=[lsgan,wgan_gp,pggan,sngan,stylegan2,digiface_dcgan]' evaluate": "--queue",
     "dvc exp run -S device=cuda -S precision=bf16 evaluate": "--queue",
     "dvc exp run -S devices=auto evaluate": "--queue",
     "git restore params.yaml dvc.lock metrics reports plots && dvc checkout": "",
+}
+# Run there, too, up to an earlier stage than `evaluate`, and shorter.
+UP_TO = {
+    "dvc exp run -S curation.method=realism -S curation.keep=0.5 evaluate": "collect",
+    "dvc exp run -S cffn.variant=paper -S margin=0.5 -S cffn.crop=null -S cffn.pseudo_fakes=0 -S cffn.corrupted=0 "
+    "-S cn.score_offset=none -S cffn.epochs=12 evaluate": "train_cn -S cffn.epochs=1",
 }
 # Run there, too, where nothing is to be had yet; what it says then.
 NOTHING_YET = {
@@ -83,11 +86,11 @@ FOLDS = [
     "CUDA_VISIBLE_DEVICES=1 dvc queue start --jobs 2",
 ]
 # A profile takes the place of the small params; what would run is listed, nothing runs.
-PROFILES = {
-    "cp profiles/celeba.yaml params.yaml": "dvc repro",
-    "cp profiles/celeba.yaml params.yaml && dvc repro": "true",
-    "cp profiles/celeba-10k.yaml params.yaml": "dvc repro",
-}
+PROFILES = [
+    "cp profiles/celeba.yaml params.yaml",
+    "cp profiles/celeba.yaml params.yaml && dvc repro",
+    "cp profiles/celeba-10k.yaml params.yaml",
+]
 # One shell runs them all, on the small clone's photographs and for a few seconds.
 ZOO = [
     "cp -r zoo myzoo && cd myzoo",

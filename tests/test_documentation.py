@@ -21,6 +21,7 @@ def test_what_runs_each_command_is_known() -> None:
     known = [
         *documented.IN_A_SMALL_CLONE,
         *documented.SHORTENED,
+        *documented.UP_TO,
         *documented.NOTHING_YET,
         *documented.FOLDS,
         *documented.PROFILES,

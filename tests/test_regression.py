@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fakeface.params import RegressionRule
@@ -301,7 +301,6 @@ metrics = st.dictionaries(st.sampled_from(["a.x", "a.y", "b.x", "c"]), value)
 
 
 @given(metrics, metrics, st.sampled_from(["higher", "lower"]), st.floats(0, 0.5))
-@settings(deadline=None)
 def test_every_gated_metric_has_a_row_and_the_verdict_follows_the_rule(base, now, direction, tolerance):
     rules = {"*.x": RegressionRule(direction=direction, tolerance=tolerance)}
     rows = compare(base, now, rules)

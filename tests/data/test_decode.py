@@ -117,7 +117,7 @@ WHOLE = {kind: encode(PICTURE, kind) for kind in ("JPEG", "PNG", "BMP", "WEBP", 
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL", "ignore::PIL.Image.DecompressionBombWarning")
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(kind=st.sampled_from(sorted(WHOLE)), data=st.data())
 def test_damaged_files_give_a_picture_or_the_one_error(kind: str, data: st.DataObject) -> None:
     content = bytearray(WHOLE[kind])

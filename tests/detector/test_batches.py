@@ -14,7 +14,7 @@ from fakeface.detector.batches import BalancedBatches
 GROUPS = np.array([0] * 13 + [1] * 30 + [2] * 7 + [3] * 30)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(step=st.integers(0, 1000), half=st.integers(1, 20), seed=st.integers(0, 99))
 def test_half_real_and_fakes_spread_over_gans(step: int, half: int, seed: int) -> None:
     rows = BalancedBatches(GROUPS, 2 * half, seed).batch(step).rows

@@ -58,7 +58,7 @@ def test_a_fake_that_is_a_photograph_is_as_real_as_can_be() -> None:
     assert np.isposinf(realism(some, real, 3)).all()
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.floats(0.01, 100), st.integers(0, 5))
 def test_realism_and_what_is_distinct_do_not_depend_on_the_unit(factor: float, seed: int) -> None:
     fake, real = clouds(seed)

@@ -69,7 +69,7 @@ def reference_ece(labels, scores):
 
 
 @given(scored_images(), probability)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_every_metric_equals_its_reference(images, threshold):
     labels, scores = images
     block = score_block(labels, scores, threshold)
@@ -99,7 +99,6 @@ def test_every_metric_equals_its_reference(images, threshold):
 
 
 @given(scored_images(one_class_allowed=True), probability)
-@settings(deadline=None)
 def test_values_are_fractions_and_none_has_a_reason(images, threshold):
     block = score_block(*images, threshold, bootstrap=5)
     undefined = block.get("undefined", {})
@@ -113,7 +112,6 @@ def test_values_are_fractions_and_none_has_a_reason(images, threshold):
 
 
 @given(scored_images(), st.floats(0.2, 5))
-@settings(deadline=None)
 def test_auroc_ap_and_eer_see_only_the_order(images, power):
     labels, scores = images
     ranks = np.unique(scores, return_inverse=True)[1]
@@ -124,7 +122,6 @@ def test_auroc_ap_and_eer_see_only_the_order(images, power):
 
 
 @given(scored_images())
-@settings(deadline=None)
 def test_swapping_the_classes_mirrors_the_block(images):
     labels, scores = images
     scores = np.round(scores * 1024) / 1024  # so that 1 - score is exact
@@ -139,7 +136,6 @@ def test_swapping_the_classes_mirrors_the_block(images):
 
 
 @given(scored_images())
-@settings(deadline=None)
 def test_reversing_the_scores_reverses_auroc(images):
     labels, scores = images
     ranks = np.unique(scores, return_inverse=True)[1] / len(scores)
@@ -148,7 +144,6 @@ def test_reversing_the_scores_reverses_auroc(images):
 
 
 @given(scored_images(), probability)
-@settings(deadline=None)
 def test_false_positives_and_real_recall_are_complements(images, threshold):
     block = score_block(*images, threshold)
     assert block["fpr"] + block["real_recall"] == pytest.approx(1, abs=1e-12)

@@ -32,7 +32,7 @@ def reference(embeddings: np.ndarray, labels: np.ndarray, margin: float) -> floa
     return float(np.mean(values))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 10_000), margin=st.floats(0.1, 4), batch=st.integers(2, 12))
 def test_all_pairs_loss_equals_the_formula(seed: int, margin: float, batch: int) -> None:
     rng = np.random.default_rng(seed)
@@ -69,7 +69,7 @@ def test_two_gans_are_one_class() -> None:
 
 
 @given(seed=st.integers(0, 10_000))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_order_and_translation_do_not_matter(seed: int) -> None:
     rng = torch.Generator().manual_seed(seed)
     x = torch.randn(8, 6, generator=rng)

@@ -51,7 +51,7 @@ def triplet(x: np.ndarray, y: list[int]) -> float:
     return float(np.mean(values))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(labels=LABELS, seed=st.integers(0, 10_000))
 def test_against_loops(labels: list[int], seed: int) -> None:
     x = np.random.default_rng(seed).normal(size=(len(labels), 4))
@@ -111,7 +111,7 @@ def test_contrastive_validation_is_the_weighted_one() -> None:
     torch.testing.assert_close(Contrastive(MARGIN).validate(x, y), balanced_pairs_loss(x, y, MARGIN))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(labels=LABELS, limit=st.integers(1, 6))
 def test_balanced_subset(labels: list[int], limit: int) -> None:
     y = torch.tensor(labels)

@@ -7,7 +7,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from sklearn import metrics as sk
@@ -70,7 +70,6 @@ def test_thinned_precision_recall_keeps_ends_and_area(tmp_path):
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(2, 400), st.integers(2, 60))
-@settings(deadline=None)
 def test_thinning_never_strays_further_than_it_says(seed, n, n_points):
     rng = np.random.default_rng(seed)
     x, y = np.sort(rng.random(n)), rng.random(n)

@@ -22,6 +22,8 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(browser() is None, reason="needs Chromium or Chrome"),
 ]
+# Milliseconds, for what takes one second on an idle machine.
+TIMEOUT = 600_000
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +51,7 @@ def page(served: str, chromium: Any) -> Iterator[Any]:
     """The demo in a new tab; errors of its console fail the test."""
     tab = chromium.new_page(viewport={"width": 1280, "height": 1000})
     errors: list[str] = []
+    tab.set_default_timeout(TIMEOUT)
     tab.on("console", lambda message: message.type == "error" and errors.append(message.text))
     tab.on("pageerror", lambda error: errors.append(str(error)))
     tab.goto(served)
@@ -60,7 +63,7 @@ def page(served: str, chromium: Any) -> Iterator[Any]:
 
 def verdict(tab: Any, expected: str) -> str:
     """The page's answer, once it holds ``expected``."""
-    tab.locator("#verdict", has_text=expected).wait_for(timeout=30_000)
+    tab.locator("#verdict", has_text=expected).wait_for()
     return str(tab.inner_text("#verdict"))
 
 
@@ -119,13 +122,14 @@ def test_the_limits_hold(
     monkeypatch.setattr(demo, "MAX_FILE_SIZE", "100 KB")
     server = demo.serve(str(detector_folder), tmp_path / "no data", "127.0.0.1", 0, "cpu")
     tab = chromium.new_page()
+    tab.set_default_timeout(TIMEOUT)
     try:
         tab.goto(server.local_url)
         tab.wait_for_selector("#upload input[type=file]", state="attached")
         assert tab.locator("#samples").count() == 0
         (tmp_path / "large.jpg").write_bytes(bytes(200_000))
         upload(tab, tmp_path / "large.jpg")
-        tab.get_by_text("Error", exact=True).first.wait_for(timeout=30_000)
+        tab.get_by_text("Error", exact=True).first.wait_for()
         assert "judged" not in tab.inner_text("body")
         (tmp_path / "noise.jpg").write_bytes(encode(random_picture(3, 100, 100)))
         upload(tab, tmp_path / "noise.jpg")
@@ -172,6 +176,7 @@ def test_the_command_serves_until_it_is_stopped_and_leaves_no_picture(
         try:
             assert process.stdout is not None
             tab = chromium.new_page()
+            tab.set_default_timeout(TIMEOUT)
             tab.goto(process.stdout.readline().split()[4])
             tab.wait_for_selector("#upload input[type=file]", state="attached")
             upload(tab, tmp_path / "noise.jpg")
@@ -181,7 +186,7 @@ def test_the_command_serves_until_it_is_stopped_and_leaves_no_picture(
             assert folder.stat().st_mode & 0o077 == 0
             assert [path.name for path in folder.rglob("*.jpg")] == ["noise.jpg"]
             process.send_signal(how)
-            assert process.wait(timeout=30) == 0
+            assert process.wait(timeout=TIMEOUT / 1000) == 0
         finally:
             process.kill()  # or a failure would wait for it, for ever
     assert not folder.exists()

@@ -46,7 +46,7 @@ def test_a_sample_has_the_scores_of_the_evaluation(
     st.integers(1, 8),
     st.sampled_from([None, 1, 2]),
 )
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_the_extreme_against_a_plain_sort(
     make_judged: MakeJudged,
     images: list[tuple[str, int, bool]],

@@ -6,6 +6,7 @@ A TorchScript file holds a program, if one in a small language without files or 
 from __future__ import annotations
 
 import math
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,10 @@ def as_source(name: str, gan: GanParams, path: Path, network: nn.Module) -> Gene
 def read_torchscript(path: Path) -> nn.Module:
     """The module in the file, on the CPU; WeightsError if it is no TorchScript file."""
     try:
-        return torch.jit.load(path, map_location="cpu")
+        with warnings.catch_warnings():
+            # PyTorch has deprecated the format; generators that were published in it can still be judged.
+            warnings.filterwarnings("ignore", "`torch.jit.load` is deprecated", FutureWarning)
+            return torch.jit.load(path, map_location="cpu")
     except (RuntimeError, ValueError) as error:
         raise WeightsError(f"{path}: not a TorchScript file ({first_line(error)})") from error
 
