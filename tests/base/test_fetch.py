@@ -107,11 +107,11 @@ def test_other_addresses_are_refused(tmp_path: Path, url: str) -> None:
 def test_the_first_digits_of_a_checksum_will_do(serve: Any, tmp_path: Path) -> None:
     path = tmp_path / "photos.zip"
     server = serve([("cut", 300_000)])
-    assert get(server, path, sha256=None, sha256_prefix=SHA256[:8].upper()).read_bytes() == BODY
-    get(server, path, sha256=None, sha256_prefix=SHA256[:8])
+    assert get(server, path, sha256=SHA256[:8].upper()).read_bytes() == BODY
+    get(server, path, sha256=SHA256[:8])
     assert len(server.requested) == 2
     with pytest.raises(FetchError, match=f"sha256 is {SHA256}, expected one that begins with 00000000"):
-        get(server, tmp_path / "other.zip", sha256=None, sha256_prefix="00000000")
+        get(server, tmp_path / "other.zip", sha256="00000000")
     assert not (tmp_path / "other.zip").exists()
 
 

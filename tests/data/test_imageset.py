@@ -5,8 +5,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
 
-from fakeface.data.image_sets import ImageSet, ImageSetError, ImageSetWriter
+from fakeface.data.image_sets import ImageSet, ImageSetError, ImageSetWriter, evenly_spaced, write_grid
 
 COLUMNS = ("name", "source", "sha256", "split")
 
@@ -51,3 +54,23 @@ def test_incomplete_and_contradicting_sets_are_named(tmp_path: Path) -> None:
     np.save(tmp_path / "set" / "images.npy", np.array([{}], dtype=object), allow_pickle=True)
     with pytest.raises(ImageSetError, match=r"set: .*Python objects"):
         ImageSet.read(tmp_path / "set")
+
+
+@given(st.integers(0, 60), st.integers(1, 60))
+def test_rows_are_evenly_spaced(n: int, count: int) -> None:
+    rows = np.arange(100, 100 + n)
+    chosen = evenly_spaced(rows, count)
+    assert len(chosen) == min(n, count)
+    assert set(chosen) <= set(rows)
+    gaps = np.diff(chosen)
+    assert not len(gaps) or (gaps.min() >= 1 and gaps.max() - gaps.min() <= 1)
+    assert evenly_spaced(np.arange(10), 4).tolist() == [0, 2, 5, 7]
+
+
+def test_a_grid_is_read_row_by_row_and_its_gaps_are_white(tmp_path: Path) -> None:
+    images = np.arange(5, dtype=np.uint8).repeat(4 * 4 * 3).reshape(5, 4, 4, 3)
+    write_grid(tmp_path / "grid.png", images, columns=3)
+    with Image.open(tmp_path / "grid.png") as picture:
+        pixels = np.asarray(picture)
+    assert pixels.shape == (8, 12, 3)
+    assert pixels[::4, ::4, 0].tolist() == [[0, 1, 2], [3, 4, 255]]

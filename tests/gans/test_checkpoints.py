@@ -97,10 +97,12 @@ def test_a_local_file_in_place_of_the_address(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", "not a JSON card"),
-        ("[]", "expected a JSON object with file, url, sha256_prefix"),
+        ("{", "expected a JSON object with file, url"),
+        ("[]", "expected a JSON object with file, url"),
         ('{"file": "../x", "url": "u", "sha256_prefix": null}', "file must be a bare file name, got '../x'"),
-        ('{"file": "x", "url": 3, "sha256_prefix": null}', "url must be a text"),
+        ('{"file": "x", "url": 3, "sha256_prefix": null}', "file, url must be texts, got 'x', 3"),
+        ('{"file": "x", "url": "u"}', "sha256_prefix must be given"),
+        ('{"file": "x", "url": "u", "sha256_prefix": 3}', "sha256_prefix must be given, as a text or null"),
     ],
 )
 def test_damaged_cards(tmp_path: Path, content: str, message: str) -> None:

@@ -80,9 +80,9 @@ def test_onnx(small_params: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     generator = make_generator(tanh=False)
     exec(SNIPPETS[1], {"torch": torch, "generator": generator})  # noqa: S102
     fakes = run("my_onnx", small_params, tmp_path)["test"]
-    from fakeface.gans.sampler import draw_latents
+    from fakeface.gans.sampler import latent_batches
 
-    z = draw_latents("my_onnx", "test", 16, 128, small_params.seed, "uniform")
+    z = next(latent_batches("my_onnx", "test", 16, 128, small_params.seed, "uniform", size=16))
     assert float(np.abs(z).max()) <= 1
     with torch.no_grad():
         x = generator(torch.from_numpy(z)).flip(1)

@@ -15,8 +15,8 @@ from fakeface.data.image_sets import SPLITS, ImageSet
 from fakeface.data.preprocess import ImageTooSmallError, preprocess
 from fakeface.gans import registry
 from fakeface.gans.architectures import build_generator
-from fakeface.gans.generate import generate, write_gallery
-from fakeface.gans.sampler import GeneratorOutputError, draw_latents, latent_batches
+from fakeface.gans.generate import generate
+from fakeface.gans.sampler import GeneratorOutputError, latent_batches
 from fakeface.gans.weights import WeightsError, save_network
 from fakeface.params import GanParams, Params, ParamsError
 
@@ -88,7 +88,7 @@ def test_more_images_keep_the_first_ones(params: Params, tmp_path: Path) -> None
 
 def test_latents_are_disjoint_by_split_gan_and_seed() -> None:
     drawn = [
-        draw_latents(gan, split, 50, 8, seed)
+        next(latent_batches(gan, split, 50, 8, seed, size=50))
         for gan in ("dcgan", "wgan")
         for split in SPLITS
         for seed in (0, 1)
@@ -104,7 +104,7 @@ PINNED_LATENTS = [[-0.1054134, -0.2993072, -1.1162963], [-1.5504949, 0.8673773, 
 
 def test_latents_are_pinned() -> None:
     """Published fakes come from these numbers."""
-    z = draw_latents("dcgan", "test", 2, 3, seed=0)
+    z = next(latent_batches("dcgan", "test", 2, 3, seed=0, size=2))
     assert z.dtype == np.float32
     np.testing.assert_allclose(z, PINNED_LATENTS, atol=1e-6)
 
@@ -112,7 +112,9 @@ def test_latents_are_pinned() -> None:
 def test_larger_images_go_through_the_one_preprocessing(params: Params, tmp_path: Path) -> None:
     run("large", params, tmp_path)
     fakes = ImageSet.read(tmp_path / "fake" / "large" / "val")
-    native = registry.load("large", params.gans["large"]).sample(draw_latents("large", "val", 12, 6, seed=0))
+    native = registry.load("large", params.gans["large"]).sample(
+        next(latent_batches("large", "val", 12, 6, seed=0, size=12))
+    )
     assert native.shape[1:] == (128, 128, 3)
     for image, original in zip(fakes.images, native, strict=True):
         assert np.array_equal(image, preprocess(Image.fromarray(original), 64))
@@ -164,12 +166,13 @@ def test_weights_of_the_wrong_architecture(params: Params, tmp_path: Path) -> No
         generate("native", params, tmp_path / "fake", tmp_path / "gallery.png")
 
 
-def test_gallery_shows_64_at_most(tmp_path: Path) -> None:
-    images = np.random.default_rng(0).integers(0, 256, (80, 4, 4, 3), dtype=np.uint8)
-    write_gallery(tmp_path / "g.png", images)
-    shown = np.asarray(Image.open(tmp_path / "g.png"))
-    assert shown.shape == (32, 32, 3)
-    assert np.array_equal(shown[28:, 28:], images[63])
+def test_gallery_shows_64_at_most(params: Params, tmp_path: Path) -> None:
+    params = params.model_copy(update={"generate": params.generate.model_copy(update={"n_test": 70})})
+    run("native", params, tmp_path)
+    shown = np.asarray(Image.open(tmp_path / "gallery" / "native.png"))
+    assert shown.shape == (8 * 64, 8 * 64, 3)
+    images = ImageSet.read(tmp_path / "fake" / "native" / "test").images
+    assert np.array_equal(shown[7 * 64 :, 7 * 64 :], images[63])
 
 
 def test_perturbed_training_images_leave_everything_else_as_it_was(params: Params, tmp_path: Path) -> None:
@@ -195,7 +198,7 @@ def test_perturbed_training_images_leave_everything_else_as_it_was(params: Param
 
 @pytest.mark.parametrize("distribution", ["normal", "uniform"])
 def test_latents_in_batches_are_those_drawn_at_once(distribution: Literal["normal", "uniform"]) -> None:
-    whole = draw_latents("dcgan", "val", 23, 3, 1, distribution)
+    whole = next(latent_batches("dcgan", "val", 23, 3, 1, distribution, size=23))
     for size in (1, 7, 50):
         parts = list(latent_batches("dcgan", "val", 23, 3, 1, distribution, size=size))
         np.testing.assert_array_equal(np.concatenate(parts), whole)

@@ -18,7 +18,7 @@ from torch import nn
 from fakeface.base.errors import MissingFileError
 from fakeface.data.archives import ArchiveError
 from fakeface.gans import registry
-from fakeface.gans.loaders.exported import MissingExtraError
+from fakeface.gans.loaders.diffusers import MissingExtraError
 from fakeface.gans.loaders.folder import FolderError, FolderSource
 from fakeface.gans.sampler import GeneratorOutputError
 from fakeface.gans.weights import WeightsError
@@ -173,17 +173,11 @@ def test_files_of_another_kind(tmp_path: Path, loader: str) -> None:
         registry.load("mine", exported(loader, path, sha256="0" * 8))
 
 
-@pytest.mark.parametrize(("loader", "module"), [("onnx", "onnxruntime"), ("diffusers", "diffusers")])
-def test_a_missing_extra_says_how_to_install_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, loader: str, module: str
-) -> None:
-    monkeypatch.setitem(sys.modules, module, None)
-    path = graph(tmp_path / "g.onnx", [("z", ["n", 12])])
-    gan = exported("onnx", path)
-    if loader == "diffusers":
-        (tmp_path / "model_index.json").write_text("{}")
-        gan = GanParams(loader=loader, weights=str(tmp_path), architecture="ddpm", upsampler="none", steps=2)
-    with pytest.raises(MissingExtraError, match=rf"{module}.*pip install -e '\.\[{loader}\]'"):
+def test_a_missing_extra_says_how_to_install_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "diffusers", None)
+    (tmp_path / "model_index.json").write_text("{}")
+    gan = GanParams(loader="diffusers", weights=str(tmp_path), architecture="ddpm", upsampler="none", steps=2)
+    with pytest.raises(MissingExtraError, match=r"diffusers.*pip install -e '\.\[diffusers\]'"):
         registry.load("mine", gan)
 
 
@@ -191,7 +185,7 @@ def test_a_missing_extra_says_how_to_install_it(
     ("content", "message"),
     [
         (None, "no such file or folder"),
-        ("{}", r"expected a JSON card with repository, revision"),
+        ("{}", r"expected a JSON object with repository, revision"),
         ('{"repository": 1, "revision": null}', "must be texts, got 1, None"),
     ],
 )

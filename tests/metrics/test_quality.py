@@ -22,11 +22,11 @@ from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY
 from fakeface import __version__
 from fakeface.base.errors import MissingFileError
 from fakeface.base.lite0 import NetworkWeightsError
-from fakeface.data.image_sets import ImageSet
+from fakeface.data.image_sets import ImageSet, evenly_spaced
 from fakeface.data.preprocess import preprocess
 from fakeface.metrics import extractors as inception
 from fakeface.metrics import extractors as lite0
-from fakeface.metrics.extractors import Extractor, evenly_spaced, extract, extract_once, open_extractor
+from fakeface.metrics.extractors import Extractor, extract, extract_once, open_extractor
 from fakeface.metrics.quality import compare, measure, metric_names
 from fakeface.params import Params
 

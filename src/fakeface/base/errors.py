@@ -7,14 +7,20 @@ from contextlib import contextmanager
 
 
 class FakefaceError(Exception):
-    """A problem with params, data, weights or the network, not with the code; the message says what to mend.
+    """A problem with params, data, weights or the network, not the code; the message says what to mend."""
 
-    The errors of the package derive from this class and from the builtin one that fits them.
-    """
+
+def first_line(error: BaseException) -> str:
+    """First line of an error's message, or its type where it has none."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 class MissingFileError(FakefaceError, FileNotFoundError):
     """A file that params or a command name does not exist."""
+
+
+class DemoError(FakefaceError, RuntimeError):
+    """The demo's page cannot be served; the message says why."""
 
 
 class NonFiniteLossError(FakefaceError, RuntimeError):
@@ -31,7 +37,3 @@ def one_line_errors() -> Iterator[None]:
         yield
     except FakefaceError as error:
         raise SystemExit(f"error: {error}") from error
-
-
-class DemoError(FakefaceError, RuntimeError):
-    """The demo's page cannot be served; the message says why."""

@@ -1,4 +1,8 @@
-"""Files: written whole or not at all; tensors as safetensors."""
+"""Files that appear whole or not at all; tensors as safetensors.
+
+Everything is written beside its destination and renamed over it, so a kill or a full disk leaves either the
+old file or none, never a half-written one.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +21,6 @@ import torch
 from safetensors.torch import save
 
 from fakeface.base.errors import FakefaceError
-
-# -------------------------------------------------------------------------------------------------
-# Outputs that appear whole or not at all.
-#
-# Everything is written beside its destination and renamed over it, so a kill or a full disk leaves
-# either the old file or none, never a half-written one.
 
 # What the person can mend by whom a disk is filled.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -44,6 +42,14 @@ def _writing(destination: Path, reasons: tuple[int, ...] | None = None) -> Itera
         raise OutputError(f"cannot write {destination}: {error.strerror}") from error
 
 
+def _put(temporary: Path, destination: Path, mode: int) -> None:
+    """Rename, with the rights of the user's umask: mkstemp and mkdtemp make private files."""
+    umask = os.umask(0)
+    os.umask(umask)
+    temporary.chmod(mode & ~umask)
+    temporary.replace(destination)
+
+
 @contextmanager
 def atomic_path(destination: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path in the destination's folder; rename it on success, delete it on error."""
@@ -56,14 +62,10 @@ def atomic_path(destination: str | os.PathLike[str]) -> Iterator[Path]:
     try:
         with _writing(destination, _FULL):
             yield temporary
-        # mkstemp makes private files; outputs follow the user's umask like any other file.
-        umask = os.umask(0)
-        os.umask(umask)
         with _writing(destination):
-            temporary.chmod(0o666 & ~umask)
             with temporary.open("rb") as written:
                 os.fsync(written.fileno())
-            temporary.replace(destination)
+            _put(temporary, destination, 0o666)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -78,13 +80,10 @@ def atomic_directory(destination: str | os.PathLike[str]) -> Iterator[Path]:
     try:
         with _writing(destination, _FULL):
             yield temporary
-        umask = os.umask(0)
-        os.umask(umask)
         with _writing(destination):
-            temporary.chmod(0o777 & ~umask)
             if destination.exists():
                 shutil.rmtree(destination)
-            temporary.replace(destination)
+            _put(temporary, destination, 0o777)
     finally:
         if temporary.exists():
             shutil.rmtree(temporary)
@@ -130,25 +129,18 @@ def write_json(destination: str | os.PathLike[str], content: Any) -> None:
     write_text(destination, text + "\n")
 
 
-# -------------------------------------------------------------------------------------------------
-# Safetensors files whose bytes depend on their content alone, and errors about tensors that do not fit.
-
-_LENGTH_BYTES = 8
-_ALIGNMENT = 8
-
-
 def with_sorted_header(content: bytes) -> bytes:
     """The same safetensors file with the keys of its header in order.
 
     The library writes metadata in the order of a hash table, which differs from one process to the next, and
     DVC would take that for a change. Format: a little-endian length of eight bytes, a JSON header padded with
-    spaces, the tensors at offsets from the header's end.
+    spaces to a multiple of eight, the tensors at offsets from the header's end.
     """
-    length = int.from_bytes(content[:_LENGTH_BYTES], "little")
-    header = json.loads(content[_LENGTH_BYTES : _LENGTH_BYTES + length])
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:end])
     text = json.dumps(header, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode("utf-8")
-    text += b" " * (-len(text) % _ALIGNMENT)
-    return len(text).to_bytes(_LENGTH_BYTES, "little") + text + content[_LENGTH_BYTES + length :]
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + content[end:]
 
 
 def save_tensors(path: str | Path, tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> None:

@@ -17,9 +17,6 @@ from lightning_fabric.strategies import DDPStrategy
 from fakeface import __version__
 from fakeface.params import Params, ParamsError
 
-# -------------------------------------------------------------------------------------------------
-# Where and how the networks run: device, number of processes and precision.
-
 FABRIC_PRECISION = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 
 
@@ -88,10 +85,6 @@ def device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
-# -------------------------------------------------------------------------------------------------
-# What made a figure: the keys that every metrics file carries. Quick everywhere: it imports no torch.
-
-
 def provenance(params: Params, device: str = "cpu") -> dict[str, Any]:
     """Versions, seed and device; no time and no host name, so that a rerun gives the same bytes."""
     return {
@@ -101,9 +94,6 @@ def provenance(params: Params, device: str = "cpu") -> dict[str, Any]:
         "device": device,
     }
 
-
-# -------------------------------------------------------------------------------------------------
-# Learning curves through DVCLive.
 
 Log = Callable[[int, dict[str, float]], None]
 

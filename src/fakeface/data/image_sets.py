@@ -8,32 +8,24 @@ from collections.abc import Collection, Hashable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 
 from fakeface.base.errors import FakefaceError
-from fakeface.base.files import atomic_directory
-
-# -------------------------------------------------------------------------------------------------
-# Which photographs train, which validate, which test.
+from fakeface.base.files import atomic_directory, atomic_path
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
 
 def hash_split(key: str, val_fraction: float, test_fraction: float) -> Split:
-    """Split of one photograph, from its name alone.
+    """Split of one photograph from its ``key`` alone, a file name without folders; expected shares in [0, 1).
 
     The SHA-256 of ``key`` is read as a number in [0, 1), so adding or removing other photographs
     never moves this one, and two data sets that share file names share their splits.
-
-    Args:
-        key: file name without folders, for instance ``000001.jpg``, or an identity.
-        val_fraction: expected share of the validation split, in [0, 1).
-        test_fraction: expected share of the test split, in [0, 1).
     """
     digest = hashlib.sha256(key.encode("utf-8")).digest()
     position = int.from_bytes(digest[:8], "big") / 2**64
@@ -44,38 +36,24 @@ def hash_split(key: str, val_fraction: float, test_fraction: float) -> Split:
     return "train"
 
 
-# -------------------------------------------------------------------------------------------------
-# Where the pipeline keeps its image sets.
-
-
 @dataclass(frozen=True)
 class Folders:
-    """Below one folder, the workspace's ``data`` by default.
-
-    Attributes:
-        root: holds ``real/<split>``, ``fake/<gan>/<split>`` and ``curated/<gan>.csv``.
-    """
+    """Where the pipeline keeps ``real/<split>``, ``fake/<gan>/<split>`` and ``curated/<gan>.csv``."""
 
     root: Path = Path("data")
 
     @property
     def real(self) -> Path:
-        """One image set of photographs a split."""
         return self.root / "real"
 
     @property
     def fake(self) -> Path:
-        """For each GAN one image set a split."""
         return self.root / "fake"
 
     @property
     def curated(self) -> Path:
-        """For each GAN the list of training fakes to learn from."""
         return self.root / "curated"
 
-
-# -------------------------------------------------------------------------------------------------
-# An image set on disk: one memory-mapped array of pixels and one table of where they come from.
 
 IMAGES_FILE = "images.npy"
 MANIFEST_FILE = "manifest.csv"
@@ -88,9 +66,40 @@ class ImageSetError(FakefaceError, ValueError):
     """An image set on disk is incomplete or contradicts itself."""
 
 
+class LeakError(FakefaceError, ValueError):
+    """An image is where it must not be; the message names it."""
+
+
+def are_images(array: np.ndarray) -> bool:
+    """Whether ``array`` is uint8 (N, H, W, 3)."""
+    return array.dtype == np.uint8 and array.ndim == 4 and array.shape[3] == 3
+
+
+def evenly_spaced(rows: np.ndarray, count: int) -> np.ndarray:
+    """``count`` of the rows at equal distances, all of them if there are no more: no seed to agree on."""
+    count = min(count, len(rows))
+    return np.asarray(rows[np.arange(count) * len(rows) // max(count, 1)])
+
+
+def pixels_sha256(pixels: np.ndarray) -> str:
+    """Hexadecimal SHA-256 of the bytes of one image or of many."""
+    return hashlib.sha256(np.ascontiguousarray(pixels).data).hexdigest()
+
+
+def write_grid(path: Path, images: np.ndarray, columns: int) -> None:
+    """Images, uint8 (N, S, S, 3), row by row as one PNG; missing ones of the last row stay white."""
+    count, height, width, _ = images.shape
+    rows = -(-count // columns)
+    grid = np.full((rows * columns, height, width, 3), 255, dtype=np.uint8)
+    grid[:count] = images
+    grid = grid.reshape(rows, columns, height, width, 3).transpose(0, 2, 1, 3, 4)
+    with atomic_path(path) as temporary:
+        Image.fromarray(grid.reshape(rows * height, columns * width, 3)).save(temporary, format="PNG")
+
+
 @dataclass(frozen=True)
 class ImageSet:
-    """Images and their manifest, row by row.
+    """One memory-mapped array of pixels, and one table of where they come from, row by row.
 
     Attributes:
         images: uint8 (N, H, W, 3) RGB; a read-only memory map when read from disk.
@@ -124,7 +133,7 @@ class ImageSet:
             raise ImageSetError(f"{folder}: {Path(str(error.filename)).name} is missing") from error
         except ValueError as error:
             raise ImageSetError(f"{folder}: {error}") from error
-        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3:
+        if not are_images(images):
             raise ImageSetError(
                 f"{folder}: images must be uint8 (N, H, W, 3), got {images.dtype} {images.shape}"
             )
@@ -183,25 +192,12 @@ class ImageSetWriter:
     def __enter__(self) -> ImageSetWriter:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         with self._files:
             if kind is None:
                 # NumPy pads the header so that it has the same length whatever the count.
                 self._images.seek(0)
                 self._write_header()
-
-
-# -------------------------------------------------------------------------------------------------
-# Does every image of a set belong there? Manifests say which split and which source an image is of.
-
-
-class LeakError(FakefaceError, ValueError):
-    """An image is where it must not be; the message names it."""
 
 
 def check_source(part: ImageSet, source: str | None, where: str | Path, gans: Collection[str] = ()) -> None:
@@ -227,11 +223,7 @@ def check_source(part: ImageSet, source: str | None, where: str | Path, gans: Co
 def check_split(
     part: ImageSet, source: str | None, split: Split, folder: Path, gans: Collection[str] = ()
 ) -> None:
-    """Refuse a set that holds an image of another split, or of another source (see :func:`check_source`).
-
-    Raises:
-        LeakError: naming the folder and the first offending image.
-    """
+    """As :func:`check_source`, and refuse a set that holds an image of another split."""
     wrong = part.manifest[part.manifest["split"] != split]
     if len(wrong):
         row = wrong.iloc[0]

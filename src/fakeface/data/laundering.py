@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -27,35 +28,38 @@ def is_identity(protocol: ProtocolParams) -> bool:
     return not rescales and protocol.jpeg_quality is None
 
 
+def rescaled(picture: Image.Image, scale: float) -> Image.Image:
+    """Down to ``scale`` and back by Pillow's antialiased bicubic."""
+    width, height = picture.size
+    small = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return picture.resize(small, Image.Resampling.BICUBIC).resize((width, height), Image.Resampling.BICUBIC)
+
+
+def through_file(picture: Image.Image, kind: str, **options: Any) -> Image.Image:
+    """An RGB picture written in a format and read again, in memory."""
+    buffer = io.BytesIO()
+    picture.save(buffer, format=kind, **options)
+    with Image.open(buffer) as read:
+        return read.convert("RGB")
+
+
 def launder_one(
     image: np.ndarray, protocols: Sequence[ProtocolParams], rng: np.random.Generator
 ) -> np.ndarray:
-    """One image through one of the chains.
+    """One image, uint8 (H, W, 3), through one of the chains, all equally likely.
 
-    Args:
-        image: uint8 (H, W, 3).
-        protocols: the chains, all equally likely.
-        rng: source of the draws; always advanced by the same four numbers.
-
-    Returns:
-        uint8 (H, W, 3).
+    ``rng``, the source of the draws, is always advanced by the same four numbers.
     """
     chance, scale, quality, choice = rng.random(4)
     protocol = protocols[int(choice * len(protocols))]
     if is_identity(protocol):
         return image
     picture = Image.fromarray(np.ascontiguousarray(image))
-    width, height = picture.size
     if chance < protocol.rescale_probability:
-        factor = protocol.rescale_min + scale * (1 - protocol.rescale_min)
-        small = (max(1, round(width * factor)), max(1, round(height * factor)))
-        picture = picture.resize(small, Image.Resampling.BICUBIC)
-        picture = picture.resize((width, height), Image.Resampling.BICUBIC)
+        picture = rescaled(picture, protocol.rescale_min + scale * (1 - protocol.rescale_min))
     if protocol.jpeg_quality is not None:
         low, high = protocol.jpeg_quality
-        buffer = io.BytesIO()
-        picture.save(buffer, format="JPEG", quality=low + int(quality * (high - low + 1)))
-        picture = Image.open(buffer)
+        picture = through_file(picture, "JPEG", quality=low + int(quality * (high - low + 1)))
     return np.asarray(picture, dtype=np.uint8)
 
 

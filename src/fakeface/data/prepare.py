@@ -13,9 +13,9 @@ from tqdm import tqdm
 
 from fakeface.base.errors import FakefaceError
 from fakeface.base.files import atomic_directory
-from fakeface.data.archives import open_archive
+from fakeface.data.archives import Archive, open_archive
 from fakeface.data.faces import temporary_face_model
-from fakeface.data.image_sets import SPLITS, ImageSetWriter
+from fakeface.data.image_sets import SPLITS, ImageSetWriter, Split
 from fakeface.data.sources import IDENTITY_FILE, IMAGES_ARCHIVE, SOURCE_FILE, assign_splits, read_identities
 from fakeface.data.workers import Prepared, Rejected, default_workers, prepare_all
 from fakeface.params import Params
@@ -45,35 +45,60 @@ def _read_source(raw: Path, params: Params) -> str:
     return str(source)
 
 
-class _Duplicates:
-    """Remembers what was kept, by the bytes of the file and by the prepared pixels."""
+class _Sorter:
+    """Puts prepared photographs into the sets of their splits; counts what is left out and says why."""
 
-    def __init__(self) -> None:
-        self.count = 0
+    def __init__(
+        self, writers: dict[Split, ImageSetWriter], source: str, raw: Path, split_of: dict[str, Split]
+    ):
+        self.writers, self.source, self.split_of = writers, source, split_of
+        self.identities = read_identities(raw / IDENTITY_FILE)
+        self.rejected: list[Rejected] = []
+        self.n_duplicates = 0
+        # Names of the photographs that were kept, by the bytes of the file and by those of the pixels.
         self._kept: dict[bytes, str] = {}
 
-    def is_new(self, photograph: Prepared) -> bool:
-        """False, with a line in the log, if the same file or the same pixels were seen before."""
+    def put(self, photograph: Prepared | Rejected) -> None:
+        if isinstance(photograph, Rejected):
+            logger.warning("%s: left out, %s", photograph.name, photograph.reason)
+            self.rejected.append(photograph)
+            return
+        name = photograph.name
         keys = (bytes.fromhex(photograph.file_sha256), bytes.fromhex(photograph.sha256))
-        for key in keys:
-            if key in self._kept:
-                logger.info("%s: left out, the same photograph as %s", photograph.name, self._kept[key])
-                self.count += 1
-                return False
-        self._kept.update(dict.fromkeys(keys, photograph.name))
-        return True
+        if twin := next((self._kept[key] for key in keys if key in self._kept), None):
+            logger.info("%s: left out, the same photograph as %s", name, twin)
+            self.n_duplicates += 1
+            return
+        self._kept.update(dict.fromkeys(keys, name))
+        split, identity = self.split_of[name], self.identities.get(PurePosixPath(name).name, "")
+        size = (photograph.width, photograph.height)
+        row = (name, self.source, photograph.sha256, split, *size, photograph.file_sha256, identity)
+        self.writers[split].append(photograph.pixels, row)
 
-
-def _check_rejected(rejected: list[Rejected], total: int, limit: float, archive: Path) -> None:
-    if len(rejected) <= limit * total:
-        return
-    shown = [f"  {item.name}: {item.reason}" for item in rejected[:_NAMED_IN_ERROR]]
-    if len(rejected) > _NAMED_IN_ERROR:
-        shown.append(f"  and {len(rejected) - _NAMED_IN_ERROR} more")
-    raise PrepareError(
-        f"{archive}: {len(rejected)} of {total} photographs cannot be used, "
-        f"more than data.max_corrupt_fraction = {limit} allows:\n" + "\n".join(shown)
-    )
+    def counts(self, archive: Archive, limit: float) -> dict[str, int]:
+        """How many photographs went where; PrepareError if too many are unusable or a split is empty."""
+        total, rejected = len(archive), self.rejected
+        if len(rejected) > limit * total:
+            shown = [f"  {item.name}: {item.reason}" for item in rejected[:_NAMED_IN_ERROR]]
+            if len(rejected) > _NAMED_IN_ERROR:
+                shown.append(f"  and {len(rejected) - _NAMED_IN_ERROR} more")
+            raise PrepareError(
+                f"{archive.path}: {len(rejected)} of {total} photographs cannot be used, "
+                f"more than data.max_corrupt_fraction = {limit} allows:\n" + "\n".join(shown)
+            )
+        written = {split: len(writer) for split, writer in self.writers.items()}
+        if empty := [split for split, count in written.items() if count == 0]:
+            raise PrepareError(
+                f"{archive.path}: no photograph for {' and '.join(empty)} among {sum(written.values())}, "
+                "give more photographs or larger data.splits"
+            )
+        kinds = Counter(item.kind for item in rejected)
+        return {
+            "n_photographs": total,
+            **{f"n_{split}": count for split, count in written.items()},
+            **{f"n_{kind}": kinds[kind] for kind in ("corrupt", "too_small", "without_face")},
+            "n_duplicates": self.n_duplicates,
+        }
 
 
 def prepare(
@@ -100,57 +125,17 @@ def prepare(
         PartitionError: if the official tables contradict the photographs or each other.
         ArchiveError: if the archive of photographs is missing or damaged.
     """
-    raw = Path(raw)
+    raw, size, data = Path(raw), params.image_size, params.data
     source = _read_source(raw, params)
-    identities = read_identities(raw / IDENTITY_FILE)
-    rejected: list[Rejected] = []
-    duplicates = _Duplicates()
     with open_archive(raw / IMAGES_ARCHIVE) as archive, atomic_directory(out) as folder, ExitStack() as stack:
-        split_of = assign_splits(archive.names, raw, params.data.splits)
+        split_of = assign_splits(archive.names, raw, data.splits)
         writers = {
-            split: stack.enter_context(ImageSetWriter(folder / split, params.image_size, COLUMNS))
-            for split in SPLITS
+            split: stack.enter_context(ImageSetWriter(folder / split, size, COLUMNS)) for split in SPLITS
         }
-        workers = workers or default_workers(len(archive), params.data.align)
-        face_model = stack.enter_context(temporary_face_model()) if params.data.align else None
-        prepared = prepare_all(archive, params.image_size, workers, face_model)
-        results = stack.enter_context(closing(prepared))
-        for photograph in tqdm(results, desc="prepare", total=len(archive), unit="photo", disable=None):
-            if isinstance(photograph, Rejected):
-                logger.warning("%s: left out, %s", photograph.name, photograph.reason)
-                rejected.append(photograph)
-            elif duplicates.is_new(photograph):
-                split = split_of[photograph.name]
-                identity = identities.get(PurePosixPath(photograph.name).name, "")
-                writers[split].append(
-                    photograph.pixels,
-                    (
-                        photograph.name,
-                        source,
-                        photograph.sha256,
-                        split,
-                        photograph.width,
-                        photograph.height,
-                        photograph.file_sha256,
-                        identity,
-                    ),
-                )
-        _check_rejected(rejected, len(archive), params.data.max_corrupt_fraction, archive.path)
-        counts = {split: len(writer) for split, writer in writers.items()}
-        empty = [split for split, count in counts.items() if count == 0]
-        if empty:
-            raise PrepareError(
-                f"{archive.path}: no photograph for {' and '.join(empty)} among {sum(counts.values())}, "
-                "give more photographs or larger data.splits"
-            )
-        total = len(archive)
-    kinds = Counter(item.kind for item in rejected)
-    return {
-        "source": source,
-        "n_photographs": total,
-        **{f"n_{split}": count for split, count in counts.items()},
-        "n_corrupt": kinds["corrupt"],
-        "n_too_small": kinds["too_small"],
-        "n_without_face": kinds["without_face"],
-        "n_duplicates": duplicates.count,
-    }
+        sorter = _Sorter(writers, source, raw, split_of)
+        workers = workers or default_workers(len(archive), data.align)
+        face_model = stack.enter_context(temporary_face_model()) if data.align else None
+        prepared = stack.enter_context(closing(prepare_all(archive, size, workers, face_model)))
+        for photograph in tqdm(prepared, desc="prepare", total=len(archive), unit="photo", disable=None):
+            sorter.put(photograph)
+        return {"source": source, **sorter.counts(archive, data.max_corrupt_fraction)}

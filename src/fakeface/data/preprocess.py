@@ -1,4 +1,4 @@
-"""The one preprocessing function that every image passes through, real or fake.
+"""Bytes of unknown origin to prepared pixels: decoding, and the one preprocessing of every image.
 
 A real and a fake may differ in nothing but their origin, so photographs, generated images and the
 pictures that a user wants judged are all cropped, scaled and quantised here and nowhere else.
@@ -16,6 +16,8 @@ from fakeface.base.errors import FakefaceError
 # Antialiased bicubic in Pillow: the filter support grows with the scale factor, unlike the
 # resizers of several training libraries (Parmar et al., "On Aliased Resizing", CVPR 2022).
 RESAMPLE = Image.Resampling.BICUBIC
+# ITU-R BT.601: the luma of JPEG and of Pillow's conversion to grey.
+LUMA = (0.299, 0.587, 0.114)
 
 
 class ImageTooSmallError(FakefaceError, ValueError):
@@ -52,9 +54,6 @@ def preprocess(image: Image.Image, image_size: int) -> np.ndarray:
         square = square.resize((image_size, image_size), RESAMPLE)
     return np.asarray(square, dtype=np.uint8)
 
-
-# -------------------------------------------------------------------------------------------------
-# Bytes of unknown origin to an upright 8-bit RGB picture, or one error that says what is wrong.
 
 # What photographs come as. Pillow knows many more formats, each a parser that hostile bytes could reach.
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "PPM")

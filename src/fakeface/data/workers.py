@@ -22,6 +22,7 @@ from typing import Literal
 import numpy as np
 
 from fakeface.data.faces import FaceFinder, FaceTooSmallError, NoFaceError, largest_face
+from fakeface.data.image_sets import pixels_sha256
 from fakeface.data.preprocess import CorruptImageError, ImageTooSmallError, decode, preprocess
 
 _CHUNK = 128
@@ -72,15 +73,8 @@ def prepare_one(
         return Rejected(name, str(error), "without_face")
     except (ImageTooSmallError, FaceTooSmallError) as error:
         return Rejected(name, str(error), "too_small")
-    pixels = np.ascontiguousarray(pixels)
-    return Prepared(
-        name=name,
-        pixels=pixels,
-        sha256=hashlib.sha256(pixels.data).hexdigest(),
-        file_sha256=hashlib.sha256(content).hexdigest(),
-        width=image.width,
-        height=image.height,
-    )
+    file_sha256 = hashlib.sha256(content).hexdigest()
+    return Prepared(name, pixels, pixels_sha256(pixels), file_sha256, *image.size)
 
 
 def _prepare_chunk(chunk: list[tuple[str, bytes]], image_size: int) -> list[Prepared | Rejected]:
@@ -113,12 +107,7 @@ def die_with_parent() -> None:
 
 
 def default_workers(n_photographs: int, faces: bool = False) -> int:
-    """1 (this process) for a small set, else the number of cores that this process may use, 16 at most.
-
-    Args:
-        n_photographs: in the set.
-        faces: whether faces are to be found in them.
-    """
+    """1 (this process) for a small set, else the number of cores that this process may use, 16 at most."""
     if n_photographs < (_MIN_WITH_FACES if faces else _MIN_FOR_PROCESSES):
         return 1
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -146,9 +135,7 @@ def prepare_all(
     source = iter(photographs)
     # spawn: a forked child of a process with threads may inherit a lock that nobody will release.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(
-        workers, mp_context=context, initializer=_start_worker, initargs=(face_model,)
-    ) as pool:
+    with ProcessPoolExecutor(workers, context, _start_worker, (face_model,)) as pool:
         pending: deque[Future[list[Prepared | Rejected]]] = deque()
         try:
             while True:

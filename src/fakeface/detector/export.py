@@ -19,9 +19,10 @@ from torch import nn
 from fakeface import __version__
 from fakeface.base.errors import FakefaceError
 from fakeface.base.files import write_bytes
+from fakeface.data.preprocess import LUMA
 from fakeface.detector.calibration import Calibration
 from fakeface.detector.detector import Detector
-from fakeface.detector.score_offset import BLOCK, FINE, FLOOR, LUMA, SCALE, ScoreOffset
+from fakeface.detector.score_offset import BLOCK, FINE, FLOOR, SCALE, ScoreOffset
 from fakeface.models.cffn import FeatureNetwork
 from fakeface.models.cn import ClassificationNetwork
 

@@ -21,13 +21,13 @@ import numpy as np
 from scipy.fft import dctn
 
 from fakeface.base.errors import FakefaceError
+from fakeface.data.preprocess import LUMA
 
 BLOCK = 8
 FINE = 4
 SCALE = 0.3
 # Added to the share before its logarithm: less than a hundredth is as good as none.
 FLOOR = 0.01
-LUMA = (0.299, 0.587, 0.114)
 _RIDGE = 1e-3
 
 

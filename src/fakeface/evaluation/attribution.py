@@ -11,7 +11,7 @@ from lightning_fabric import Fabric
 from sklearn.metrics import roc_auc_score
 from tqdm import tqdm
 
-from fakeface.data.image_sets import Folders
+from fakeface.data.image_sets import Folders, evenly_spaced
 from fakeface.detector.attribution_head import UNKNOWN, AttributionHead, attribution_features, fit_head
 from fakeface.detector.batches import DetectorData, load_split, load_training
 from fakeface.models.cffn import FeatureNetwork
@@ -67,10 +67,7 @@ def extract(
 ) -> Features:
     """Features of at most ``limit`` fakes a GAN, each through one of the chains."""
     rows = np.concatenate(
-        [
-            found[np.arange(min(limit, len(found))) * len(found) // max(1, min(limit, len(found)))]
-            for found in (np.flatnonzero(data.groups == index + 1) for index in range(len(data.gans)))
-        ]
+        [evenly_spaced(np.flatnonzero(data.groups == index + 1), limit) for index in range(len(data.gans))]
     )
     parts = []
     for start in tqdm(range(0, len(rows), BATCH), desc="attribution", disable=None):

@@ -21,8 +21,10 @@ from tqdm import tqdm
 
 from fakeface.base.errors import FakefaceError
 from fakeface.base.lite0 import LITE0
+from fakeface.data.image_sets import evenly_spaced
+from fakeface.data.preprocess import LUMA
 from fakeface.detector.batches import DetectorData, refuse_held_out
-from fakeface.metrics.extractors import evenly_spaced, extract, open_extractor
+from fakeface.metrics.extractors import extract, open_extractor
 from fakeface.params import Params, ProtocolParams
 
 # uint8 (N, S, S, 3) to float64 (N,): P(fake) in [0, 1]. Works in batches, so memory does not grow with N.
@@ -205,8 +207,9 @@ class Standardiser:
     def fit(cls, features: np.ndarray, weights: np.ndarray) -> Standardiser:
         """Moments of float32 (N, D) ``features`` with ``weights``, float64 (N,) of sum 1."""
         parts = [slice(start, start + _ROWS) for start in range(0, len(features), _ROWS)]
-        mean = sum(weights[rows] @ features[rows].astype(np.float64) for rows in parts)
-        scale = np.sqrt(sum(weights[rows] @ (features[rows] - mean) ** 2 for rows in parts))
+        zero = np.zeros(features.shape[1])
+        mean = sum((weights[rows] @ features[rows].astype(np.float64) for rows in parts), zero)
+        scale = np.sqrt(sum((weights[rows] @ (features[rows] - mean) ** 2 for rows in parts), zero))
         scale[scale <= _CONSTANT * np.maximum(1, np.abs(mean))] = 1
         return cls(mean.astype(np.float32), scale.astype(np.float32))
 
@@ -282,8 +285,6 @@ def fit_dct(params: Params, data: DetectorData, _: Fabric) -> Scorer:
     return in_batches(views.image_shape, lambda images: model.probability(log_dct(images)))
 
 
-# ITU-R BT.601, the luma of JPEG.
-LUMINANCE = np.array([0.299, 0.587, 0.114])
 # Keeps the logarithm finite, and is below the power that rounding pixels to integers adds, about 0.04.
 SPECTRUM_FLOOR = 1e-3
 # Fitting is quadratic in the number of views: on one core 30,000 take 68 s and 12,000 take 14 s, for an AUROC
@@ -307,7 +308,7 @@ def radial_spectrum(images: np.ndarray) -> np.ndarray:
     ``log(|F|^2 + 0.001)`` over the frequencies, in cycles an image, whose radius rounds to 0, 1, ...; F is
     the orthonormal 2-D Fourier transform of the luminance in 0..255.
     """
-    power = np.abs(fft2(images @ LUMINANCE, norm="ortho")) ** 2
+    power = np.abs(fft2(images @ LUMA, norm="ortho")) ** 2
     flat = np.log(power + SPECTRUM_FLOOR).reshape(len(images), -1)
     return (flat @ _rings(images.shape[1])).astype(np.float32)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,8 +13,8 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
-from fakeface.base.files import atomic_directory, atomic_path
-from fakeface.data.image_sets import SPLITS, ImageSet, ImageSetWriter, Split
+from fakeface.base.files import atomic_directory
+from fakeface.data.image_sets import SPLITS, ImageSet, ImageSetWriter, Split, pixels_sha256, write_grid
 from fakeface.data.preprocess import ImageTooSmallError, preprocess
 from fakeface.gans import registry
 from fakeface.gans.sampler import Generator, Source
@@ -52,10 +51,10 @@ def sampled(
         for batch in source.batches(split, count, seed, batch_size):
             for image in batch:
                 try:
-                    pixels = np.ascontiguousarray(preprocess(Image.fromarray(image), image_size))
+                    pixels = preprocess(Image.fromarray(image), image_size)
                 except ImageTooSmallError as error:
                     raise ImageTooSmallError(f"gans.{source.name}: {error}") from error
-                sha256 = hashlib.sha256(pixels.data).hexdigest()
+                sha256 = pixels_sha256(pixels)
                 height, width, _ = image.shape
                 yield pixels, (f"{source.name}/{split}/{row:06d}", source.name, sha256, split, width, height)
                 row += 1
@@ -71,18 +70,6 @@ def sample_split(
     shape = (len(images), image_size, image_size, 3)
     manifest = pd.DataFrame([row for _, row in pairs], columns=list(COLUMNS))
     return ImageSet(np.array(images, dtype=np.uint8).reshape(shape), manifest)
-
-
-def write_gallery(path: Path, images: np.ndarray) -> None:
-    """The first 64 of ``images`` (uint8 NHWC) as a PNG grid of 8 columns; missing ones stay white."""
-    shown = np.asarray(images[: GALLERY_SIDE**2])
-    _, height, width, _ = shown.shape
-    rows = -(-len(shown) // GALLERY_SIDE)
-    grid = np.full((rows * GALLERY_SIDE, height, width, 3), 255, dtype=np.uint8)
-    grid[: len(shown)] = shown
-    grid = grid.reshape(rows, GALLERY_SIDE, height, width, 3).transpose(0, 2, 1, 3, 4)
-    with atomic_path(path) as temporary:
-        Image.fromarray(grid.reshape(rows * height, GALLERY_SIDE * width, 3)).save(temporary, format="PNG")
 
 
 def generate(name: str, params: Params, out: Path, gallery: Path) -> dict[str, Any]:
@@ -119,7 +106,7 @@ def generate(name: str, params: Params, out: Path, gallery: Path) -> dict[str, A
                     writer.append(pixels, row)
                     seen.add(bytes.fromhex(str(row[COLUMNS.index("sha256")])))
             counts[split] = len(writer)
-    write_gallery(gallery, ImageSet.read(out / "test").images)
+    write_grid(gallery, ImageSet.read(out / "test").images[: GALLERY_SIDE**2], GALLERY_SIDE)
     duplicates = sum(counts.values()) - len(seen)
     if duplicates:
         logger.warning("%s: %d of %d images repeat an earlier one", name, duplicates, sum(counts.values()))

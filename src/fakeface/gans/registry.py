@@ -20,7 +20,17 @@ from fakeface.params import GanParams
 
 Loader = Callable[[str, GanParams], Source]
 
-LOADERS: dict[str, Loader] = {}
+LOADERS: dict[str, Loader] = {
+    "zoo": zoo.load,
+    "gan_face_generate": gan_face_generate.load,
+    "mmgeneration": mmgeneration.load,
+    "mimicry": mimicry.load,
+    "pytorch_gan_zoo": pytorch_gan_zoo.load,
+    "torchscript": exported.load_torchscript,
+    "onnx": exported.load_onnx,
+    "folder": folder.load,
+    "diffusers": diffusers.load,
+}
 
 
 class LoaderError(FakefaceError, ValueError):
@@ -46,18 +56,6 @@ def load(name: str, gan: GanParams) -> Source:
         FileNotFoundError, WeightsError: if the weights are absent or do not fit.
     """
     if gan.loader not in LOADERS:
-        raise LoaderError(
-            f"gans.{name}.loader must be one of {', '.join(sorted(LOADERS))}, got {gan.loader!r}"
-        )
+        known = ", ".join(sorted(LOADERS))
+        raise LoaderError(f"gans.{name}.loader must be one of {known}, got {gan.loader!r}")
     return LOADERS[gan.loader](name, gan)
-
-
-register_loader("zoo", zoo.load)
-register_loader("gan_face_generate", gan_face_generate.load)
-register_loader("mmgeneration", mmgeneration.load)
-register_loader("mimicry", mimicry.load)
-register_loader("pytorch_gan_zoo", pytorch_gan_zoo.load)
-register_loader("torchscript", exported.load_torchscript)
-register_loader("onnx", exported.load_onnx)
-register_loader("folder", folder.load)
-register_loader("diffusers", diffusers.load)

@@ -1,4 +1,4 @@
-"""Fixed random numbers for fakes: disjoint by split and by GAN, the same for all versions of numpy."""
+"""Where fakes come from: latents, disjoint by split and by GAN, and networks that make images of them."""
 
 from __future__ import annotations
 
@@ -13,31 +13,18 @@ from torch import nn
 from fakeface.base.errors import FakefaceError
 from fakeface.data.image_sets import SPLITS, Split
 
+Distribution = Literal["normal", "uniform"]
+
+# Convolutions may round differently for another batch shape, so every forward on a CPU has this one.
+SAMPLE_BATCH = 50
+# How far beyond its range rounding may carry a network that ends in tanh, as a share of half of the range.
+RANGE_SLACK = 1e-3
+
 
 def _stream(gan: str, split: Split, seed: int) -> np.random.RandomState:
     sequence = np.random.SeedSequence([seed, zlib.crc32(gan.encode("utf-8")), SPLITS.index(split)])
     # RandomState, because NEP 19 freezes its streams for all versions of numpy and Generator's not.
     return np.random.RandomState(np.random.MT19937(sequence))
-
-
-def draw_latents(
-    gan: str,
-    split: Split,
-    count: int,
-    z_dim: int,
-    seed: int,
-    distribution: Literal["normal", "uniform"] = "normal",
-) -> np.ndarray:
-    """Latents of one split of one GAN, standard normal or uniform in [-1, 1).
-
-    The stream is seeded with ``SeedSequence([seed, crc32(gan), index of split])``, so no two splits and no
-    two GANs share one, adding a GAN moves no other, and asking for more images keeps the first ones.
-
-    Returns:
-        float32 (count, z_dim).
-    """
-    batches = list(latent_batches(gan, split, count, z_dim, seed, distribution, size=max(count, 1)))
-    return batches[0] if batches else np.empty((0, z_dim), dtype=np.float32)
 
 
 def latent_batches(
@@ -46,12 +33,17 @@ def latent_batches(
     count: int,
     z_dim: int,
     seed: int,
-    distribution: Literal["normal", "uniform"] = "normal",
+    distribution: Distribution = "normal",
     *,
     size: int,
     skip: int = 0,
 ) -> Iterator[np.ndarray]:
-    """The latents of :func:`draw_latents` without the first ``skip``, ``size`` at a time."""
+    """Latents of one split of one GAN, standard normal or uniform in [-1, 1): float32 (B, z_dim).
+
+    The stream is seeded with ``SeedSequence([seed, crc32(gan), index of split])``, so no two splits and no
+    two GANs share one, adding a GAN moves no other, and asking for more images keeps the first ones. Of
+    ``count`` latents, the first ``skip`` are left out; the rest comes ``size`` at a time.
+    """
     stream = _stream(gan, split, seed)
 
     def draw(rows: int) -> np.ndarray:
@@ -66,21 +58,8 @@ def latent_batches(
 
 
 def draw_seeds(gan: str, split: Split, count: int, seed: int) -> np.ndarray:
-    """One seed an image, for samplers that draw their own noise, from the same streams.
-
-    Returns:
-        int64 (count,), not negative.
-    """
+    """One seed an image, int64 (count,) >= 0, from the same streams: for samplers that draw their own noise."""
     return _stream(gan, split, seed).randint(0, 2**63 - 1, count, dtype=np.int64)
-
-
-# -------------------------------------------------------------------------------------------------
-# Sources of fakes: a loaded generator, latents in and 8-bit photographs out, or anything that acts alike.
-
-# Convolutions may round differently for another batch shape, so every forward on a CPU has this one.
-SAMPLE_BATCH = 50
-# How far beyond its range rounding may carry a network that ends in tanh, as a share of half of the range.
-RANGE_SLACK = 1e-3
 
 
 class GeneratorOutputError(FakefaceError, RuntimeError):
@@ -115,12 +94,12 @@ class Generator:
         network: nn.Module,
         z_dim: int,
         value_range: tuple[float, float] = (-1.0, 1.0),
-        distribution: Literal["normal", "uniform"] = "normal",
+        distribution: Distribution = "normal",
     ) -> None:
         self.name = name
         self.z_dim = z_dim
         self.value_range = value_range
-        self.distribution: Literal["normal", "uniform"] = distribution
+        self.distribution: Distribution = distribution
         self.network = network.eval().requires_grad_(False)
         self.device, self.forward_batch = torch.device("cpu"), SAMPLE_BATCH
 

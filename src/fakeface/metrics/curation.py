@@ -15,8 +15,8 @@ from sklearn.preprocessing import StandardScaler
 
 from fakeface.base.files import atomic_directory
 from fakeface.data.collect import LISTED, CurationError
-from fakeface.data.image_sets import Folders, ImageSet
-from fakeface.metrics.extractors import Features, evenly_spaced, extract, extract_once, open_extractor
+from fakeface.data.image_sets import Folders, ImageSet, evenly_spaced
+from fakeface.metrics.extractors import Features, extract, extract_once, open_extractor
 from fakeface.metrics.quality import compare
 from fakeface.params import Params
 

@@ -246,13 +246,6 @@ class _Images(Dataset):
         return torch.from_numpy(np.array(self.images[index])).permute(2, 0, 1)
 
 
-def evenly_spaced(images: np.ndarray, count: int) -> np.ndarray:
-    """``count`` of the images at equal distances, all of them if there are no more: no seed to agree on."""
-    if len(images) <= count:
-        return np.asarray(images)
-    return np.asarray(images[np.arange(count) * len(images) // count])
-
-
 def extract(extractor: Extractor, images: np.ndarray, batch_size: int) -> Features:
     """Features by layer name, float32 (N, D) on the CPU, of uint8 images (N, H, W, 3)."""
     cuda = any(parameter.is_cuda for parameter in extractor.network.parameters())

@@ -26,12 +26,11 @@ from torch_fidelity.metric_prc import (
 from fakeface.base.errors import MissingFileError
 from fakeface.base.files import write_json
 from fakeface.base.runtime import device_name, provenance
-from fakeface.data.image_sets import ImageSet
+from fakeface.data.image_sets import ImageSet, evenly_spaced
 from fakeface.metrics.extractors import (
     INCEPTION,
     Extractor,
     Features,
-    evenly_spaced,
     extract,
     extract_once,
     open_extractor,

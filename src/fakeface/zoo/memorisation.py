@@ -15,7 +15,8 @@ from PIL import Image
 
 from fakeface.base.files import atomic_path
 from fakeface.base.lite0 import LITE0
-from fakeface.metrics.extractors import evenly_spaced, extract, extract_once, open_extractor
+from fakeface.data.image_sets import evenly_spaced
+from fakeface.metrics.extractors import extract, extract_once, open_extractor
 
 N_SAMPLES = 64
 _BATCH = 50

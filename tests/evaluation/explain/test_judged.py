@@ -13,7 +13,6 @@ from fakeface.detector.batches import load_split
 from fakeface.detector.detector import Detector
 from fakeface.evaluation.evaluate import TEST_KEY, predict_protocols
 from fakeface.evaluation.explain.judged import judge
-from fakeface.metrics.extractors import evenly_spaced
 from fakeface.params import Params
 
 from .conftest import MakeJudged
@@ -35,16 +34,6 @@ def test_a_sample_has_the_scores_of_the_evaluation(
     np.testing.assert_allclose(judged.scores, predicted.scores[chosen], rtol=1e-5)
     np.testing.assert_allclose(judged.embeddings, predicted.embeddings[chosen], rtol=1e-4, atol=1e-6)
     assert len(judge(tiny_params, untrained, test, [TEST_KEY], None).scores) == len(test)
-
-
-@given(st.integers(0, 60), st.integers(1, 60))
-def test_a_spread_is_even(n: int, limit: int) -> None:
-    rows = np.arange(100, 100 + n)
-    chosen = evenly_spaced(rows, limit)
-    assert len(chosen) == min(n, limit)
-    assert set(chosen) <= set(rows)
-    gaps = np.diff(chosen)
-    assert not len(gaps) or (gaps.min() >= 1 and gaps.max() - gaps.min() <= 1)
 
 
 @given(

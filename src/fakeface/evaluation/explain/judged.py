@@ -10,10 +10,10 @@ from pathlib import PurePosixPath
 import numpy as np
 import pandas as pd
 
+from fakeface.data.image_sets import evenly_spaced
 from fakeface.detector.batches import DetectorData
 from fakeface.detector.detector import Detector
 from fakeface.evaluation.figures import bare, described, new_figure, write_png
-from fakeface.metrics.extractors import evenly_spaced
 from fakeface.params import PROTOCOLS, Params
 
 REAL = "real"

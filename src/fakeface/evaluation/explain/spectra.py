@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 from scipy.ndimage import uniform_filter
 
+from fakeface.data.image_sets import evenly_spaced
 from fakeface.detector.batches import DetectorData
 from fakeface.evaluation.explain.judged import REAL
 from fakeface.evaluation.figures import colours, described, new_figure, write_png
-from fakeface.metrics.extractors import evenly_spaced
 from fakeface.params import Params
 
 MAX_IMAGES = 500

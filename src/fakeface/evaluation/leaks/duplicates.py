@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain, combinations
 from typing import Any
@@ -12,7 +11,8 @@ import pandas as pd
 from PIL import Image
 from scipy.fft import dctn
 
-from fakeface.data.image_sets import ImageSet
+from fakeface.data.image_sets import ImageSet, pixels_sha256
+from fakeface.data.preprocess import LUMA
 
 # In bits. Hashes of different photographs differ by more in all but 4 of 50 million pairs (CelebA 1 to
 # 10,000 at 64 pixels); noise of sigma 10, JPEG at quality 30, a brightness of 0.6 and half the resolution
@@ -26,7 +26,6 @@ COPY = 0.95
 # Most findings that a metrics file lists; their number is always that of all.
 LISTED = 50
 
-_LUMA = np.array([0.299, 0.587, 0.114])
 _CHUNK = 256
 _GREY_SIDE, _HASH_SIDE = 32, 8
 
@@ -73,7 +72,7 @@ def luma_correlations(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
     float64 (N,). Equal images have 1, whatever they show; NaN if one of two different images is plain.
     """
-    x, y = ((images @ _LUMA).reshape(len(images), -1) for images in (a, b))
+    x, y = ((images @ LUMA).reshape(len(images), -1) for images in (a, b))
     x, y = (values - values.mean(axis=1, keepdims=True) for values in (x, y))
     scale = np.sqrt((x**2).sum(axis=1) * (y**2).sum(axis=1))
     plain = scale < 1e-6
@@ -160,7 +159,7 @@ def equal_pixels(sets: Mapping[str, Mapping[str, ImageSet]]) -> dict[str, Any]:
     n_wrong = 0
     for split, by_source in sets.items():
         for part in by_source.values():
-            digests = [hashlib.sha256(np.ascontiguousarray(image).data).hexdigest() for image in part.images]
+            digests = [pixels_sha256(image) for image in part.images]
             n_wrong += sum(
                 digest != noted for digest, noted in zip(digests, part.manifest["sha256"], strict=True)
             )

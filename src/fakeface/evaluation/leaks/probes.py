@@ -15,7 +15,7 @@ from tqdm import tqdm
 from fakeface.base.errors import FakefaceError
 from fakeface.data.archives import open_archive
 from fakeface.data.faces import FaceFinder, temporary_face_model
-from fakeface.data.image_sets import SPLITS, ImageSet, ImageSetError, Split
+from fakeface.data.image_sets import SPLITS, ImageSet, ImageSetError, Split, evenly_spaced
 from fakeface.data.laundering import launder
 from fakeface.data.sources import IMAGES_ARCHIVE
 from fakeface.evaluation.leaks.duplicates import (
@@ -34,7 +34,6 @@ from fakeface.evaluation.leaks.route import (
     route_probe,
     shuffled_labels_probe,
 )
-from fakeface.metrics.extractors import evenly_spaced
 from fakeface.params import PROTOCOLS, Params
 
 # At most so many images of a class, evenly spaced. More would sharpen the figures and cost minutes:

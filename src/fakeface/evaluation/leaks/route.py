@@ -22,7 +22,7 @@ from fakeface.data.archives import Archive
 from fakeface.data.faces import FaceFinder, largest_face
 from fakeface.data.image_sets import ImageSet, Split
 from fakeface.data.laundering import launder
-from fakeface.data.preprocess import decode, preprocess
+from fakeface.data.preprocess import LUMA, decode, preprocess
 from fakeface.detector.batches import to_input
 from fakeface.evaluation.leaks.metadata import FOLDS, cross_validate, too_few, without
 from fakeface.gans.generate import sample_split
@@ -34,7 +34,7 @@ PROBE_KEY = 11
 _USUAL_SIDE = 178
 _CHUNK = 512
 # JPEG's luma and chroma (JFIF 1.02, without its offset): coding coarsens the two chromas most.
-_YCBCR = np.array([[0.299, 0.587, 0.114], [-0.1687, -0.3313, 0.5], [0.5, -0.4187, -0.0813]], np.float32)
+_YCBCR = np.array([LUMA, [-0.1687, -0.3313, 0.5], [0.5, -0.4187, -0.0813]], np.float32)
 
 
 def image_features(images: np.ndarray) -> np.ndarray:

@@ -1,4 +1,7 @@
-"""The two facts that params.yaml declares of each GAN, held against the network that was loaded."""
+"""What the loaders of generators share: to get a file, open it safely, rename its tensors, check and show it.
+
+Nothing is unpickled but tensors, plain containers and the stand-ins that a loader names.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +16,17 @@ import torch
 from torch import nn
 
 from fakeface.base.downloads import default_cache_dir, fetch, sha256_of
-from fakeface.base.errors import MissingFileError
+from fakeface.base.errors import MissingFileError, first_line
 from fakeface.base.files import explain_mismatch
 from fakeface.gans.architectures import GENERATORS
 from fakeface.gans.sampler import Generator
 from fakeface.gans.weights import WeightsError
 from fakeface.params import GanParams
+
+# A tensor's name in our network and how to get it from the file's tensor.
+Rule = tuple[str, Callable[[torch.Tensor], torch.Tensor]]
+
+logger = logging.getLogger(__name__)
 
 
 def facts(network: nn.Module) -> tuple[str, str]:
@@ -28,7 +36,7 @@ def facts(network: nn.Module) -> tuple[str, str]:
 
 
 def check_facts(name: str, gan: GanParams, path: str | Path, network: nn.Module) -> None:
-    """Refuse a declaration that the file belies: evaluation groups GANs by both.
+    """Hold what params.yaml declares of a GAN against its network: evaluation groups GANs by both.
 
     Raises:
         WeightsError: naming the key, the value and the right one.
@@ -40,15 +48,11 @@ def check_facts(name: str, gan: GanParams, path: str | Path, network: nn.Module)
             raise WeightsError(f"gans.{name}.{key} must be {actual!r}, as in {path}, got {declared!r}")
 
 
-# -------------------------------------------------------------------------------------------------
-# How a network's images become RGB in a known range.
-
-
 class Shown(nn.Module):
-    """A network whose images are shown as its publisher shows them.
+    """A network whose images (B, 3, S, S) are shown as its publisher shows them.
 
     Args:
-        network: maps z to (B, 3, S, S).
+        network: maps z to images.
         bgr: the network's first channel is blue.
         clip: values beyond it are cut off, for networks without a last activation; None: nothing is.
     """
@@ -66,47 +70,48 @@ class Shown(nn.Module):
         return x if self.clip is None else x.clamp(*self.clip)
 
 
-# -------------------------------------------------------------------------------------------------
-# What the loaders of public checkpoints share: to get the file, open it, rename its tensors.
-#
-# Nothing is unpickled but tensors, plain containers and the stand-ins that a loader names.
-
-# A tensor's name in our network and how to get it from the file's tensor.
-Rule = tuple[str, Callable[[torch.Tensor], torch.Tensor]]
-NetworkReader = Callable[[Path], nn.Module]
-
-logger = logging.getLogger(__name__)
-
-
 def same(tensor: torch.Tensor) -> torch.Tensor:
     """The rule that changes nothing."""
     return tensor
 
 
-def _read_card(path: Path) -> dict[str, Any]:
-    try:
-        card = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, UnicodeDecodeError) as error:
-        raise WeightsError(f"{path}: not a JSON card ({error})") from error
-    keys = ("file", "url", "sha256_prefix")
-    if not isinstance(card, dict) or not set(keys) <= set(card):
-        raise WeightsError(f"{path}: expected a JSON object with {', '.join(keys)}")
-    prefix = card["sha256_prefix"]
-    if not (isinstance(card["file"], str) and Path(card["file"]).name == card["file"]):
-        raise WeightsError(f"{path}: file must be a bare file name, got {card['file']!r}")
-    if not isinstance(card["url"], str) or not (prefix is None or isinstance(prefix, str)):
-        raise WeightsError(f"{path}: url must be a text and sha256_prefix a text or null")
-    return card
-
-
-def check_sha256(path: Path, prefix: str | None) -> None:
-    """Hold a file against the beginning of its checksum, if there is one to hold it against.
+def read_card(path: str | Path, *keys: str) -> dict[str, Any]:
+    """The JSON object in a file, in which ``keys`` are texts.
 
     Raises:
-        WeightsError: if they differ.
+        MissingFileError: if there is no such file.
+        WeightsError: if it is no such object.
     """
+    if not Path(path).is_file():
+        raise MissingFileError(f"{path}: no such file")
+    try:
+        card = json.loads(Path(path).read_text(encoding="utf-8"))
+        values = [card[key] for key in keys]
+    except (ValueError, KeyError, TypeError) as error:
+        raise WeightsError(f"{path}: expected a JSON object with {', '.join(keys)} ({error!r})") from error
+    if not all(isinstance(value, str) for value in values):
+        raise WeightsError(f"{path}: {', '.join(keys)} must be texts, got {', '.join(map(repr, values))}")
+    return cast(dict[str, Any], card)
+
+
+def check_sha256(path: str | Path, prefix: str | None) -> None:
+    """Hold a file against the beginning of its checksum, if there is one; WeightsError if they differ."""
     if prefix is not None and not (actual := sha256_of(path)).startswith(prefix.lower()):
         raise WeightsError(f"{path}: sha256 is {actual}, expected one that begins with {prefix}")
+
+
+def checked_file(name: str, gan: GanParams) -> Path:
+    """The file ``gans.<name>.weights``.
+
+    Raises:
+        MissingFileError: if there is none.
+        WeightsError: if ``sha256`` is given and differs.
+    """
+    path = Path(gan.weights).expanduser()
+    if not path.is_file():
+        raise MissingFileError(f"gans.{name}.weights: {path}: no such file")
+    check_sha256(path, gan.sha256)
+    return path
 
 
 def checkpoint_file(name: str, gan: GanParams) -> Path:
@@ -122,34 +127,32 @@ def checkpoint_file(name: str, gan: GanParams) -> Path:
         FetchError: if the download fails.
         WeightsError: if the card is damaged or the checksum differs.
     """
-    path = Path(gan.weights).expanduser()
-    if not path.is_file():
-        raise MissingFileError(f"gans.{name}.weights: {path}: no such file")
-    if path.suffix != ".json":
-        check_sha256(path, gan.sha256)
-        return path
-    card = _read_card(path)
-    url, prefix = str(card["url"]), gan.sha256 or card["sha256_prefix"]
+    if Path(gan.weights).suffix != ".json":
+        return checked_file(name, gan)
+    path = checked_file(name, gan.model_copy(update={"sha256": None}))
+    card = read_card(path, "file", "url")
+    url, file_name, prefix = card["url"], card["file"], gan.sha256 or card.get("sha256_prefix")
+    if Path(file_name).name != file_name:
+        raise WeightsError(f"{path}: file must be a bare file name, got {file_name!r}")
+    if not (prefix is None or isinstance(prefix, str)) or "sha256_prefix" not in card:
+        raise WeightsError(f"{path}: sha256_prefix must be given, as a text or null")
     if "://" not in url:
         local = Path(url).expanduser()
         if not local.is_file():
             raise MissingFileError(f"{path}: url: {local}: no such file")
         check_sha256(local, prefix)
         return local
-    folder = default_cache_dir() / "checkpoints" / path.stem
-    file = fetch(url, folder / card["file"], sha256_prefix=prefix)
+    file = fetch(url, default_cache_dir() / "checkpoints" / path.stem / file_name, sha256=prefix)
     if prefix is None:
         logger.warning(
             "%s: the publisher names no checksum; this file's sha256 is %s, which gans.%s.sha256 can pin",
-            file,
-            sha256_of(file),
-            name,
-        )
+            file, sha256_of(file), name,
+        )  # fmt: skip
     return file
 
 
 def read_checkpoint(path: Path, stand_ins: Sequence[tuple[type, str]] = ()) -> dict[str, Any]:
-    """A file of ``torch.save`` that holds a dictionary.
+    """The dictionary in a file of ``torch.save``.
 
     Args:
         path: the file.
@@ -162,7 +165,7 @@ def read_checkpoint(path: Path, stand_ins: Sequence[tuple[type, str]] = ()) -> d
         with torch.serialization.safe_globals(list(stand_ins)):
             content = torch.load(path, weights_only=True, map_location="cpu")
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        reason = first_line(error)
         raise WeightsError(f"{path}: not a checkpoint that can be opened safely ({reason})") from error
     if not isinstance(content, dict):
         raise WeightsError(f"{path}: expected a dictionary, got {type(content).__name__}")
@@ -206,7 +209,9 @@ def translate(
     return {ours: convert(tensors[name].double()) for name, (ours, convert) in rules.items()}
 
 
-def load_public(name: str, gan: GanParams, read_network: NetworkReader, *, bgr: bool) -> Generator:
+def load_public(
+    name: str, gan: GanParams, read_network: Callable[[Path], nn.Module], *, bgr: bool
+) -> Generator:
     """Fetch what ``gan.weights`` names, a card or a checkpoint file, and read the generator in it.
 
     Raises:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,9 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from fakeface.base.errors import MissingFileError
+from fakeface.base.errors import FakefaceError, MissingFileError, first_line
 from fakeface.data.image_sets import Split
-from fakeface.gans.loaders.exported import MissingExtraError
+from fakeface.gans.loaders.checkpoints import read_card
 from fakeface.gans.sampler import GeneratorOutputError, draw_seeds
 from fakeface.gans.weights import WeightsError
 from fakeface.params import GanParams
@@ -20,6 +19,10 @@ from fakeface.params import GanParams
 # Images a call of the pipeline: fixed, because convolutions may round differently for another batch.
 PIPELINE_BATCH = 10
 CARD_KEYS = ("repository", "revision")
+
+
+class MissingExtraError(FakefaceError, ImportError):
+    """A loader needs a package that is not installed; the message says how to install it."""
 
 
 class PipelineSource:
@@ -73,14 +76,8 @@ def _address(name: str, weights: str) -> tuple[str, str | None]:
         return str(path), None
     if not path.is_file():
         raise MissingFileError(f"gans.{name}.weights: {path}: no such file or folder")
-    try:
-        card = json.loads(path.read_text(encoding="utf-8"))
-        repository, revision = (card[key] for key in CARD_KEYS)
-    except (ValueError, KeyError, TypeError) as error:
-        raise WeightsError(f"{path}: expected a JSON card with {', '.join(CARD_KEYS)} ({error!r})") from error
-    if not (isinstance(repository, str) and isinstance(revision, str)):
-        raise WeightsError(f"{path}: {', '.join(CARD_KEYS)} must be texts, got {repository!r}, {revision!r}")
-    return repository, revision
+    card = read_card(path, *CARD_KEYS)
+    return card["repository"], card["revision"]
 
 
 def load(name: str, gan: GanParams) -> PipelineSource:
@@ -102,8 +99,7 @@ def load(name: str, gan: GanParams) -> PipelineSource:
     try:
         pipeline = DiffusionPipeline.from_pretrained(address, revision=revision, use_safetensors=True)
     except (OSError, ValueError, TypeError, AttributeError, ImportError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise WeightsError(
-            f"gans.{name}.weights: {address}: not a pipeline that can be read ({reason})"
+            f"gans.{name}.weights: {address}: not a pipeline that can be read ({first_line(error)})"
         ) from error
     return PipelineSource(name, pipeline, gan.steps)

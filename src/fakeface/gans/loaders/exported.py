@@ -1,4 +1,7 @@
-"""What the loaders of exported networks share: declared latents in, images of a declared range out."""
+"""Generators exported to TorchScript or ONNX: declared latents in, images of a declared range out.
+
+A TorchScript file holds a program, if one in a small language without files or network: open your own only.
+"""
 
 from __future__ import annotations
 
@@ -10,29 +13,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from fakeface.base.errors import FakefaceError, MissingFileError
-from fakeface.gans.loaders.checkpoints import Shown, check_sha256
+from fakeface.base.errors import FakefaceError, first_line
+from fakeface.gans.loaders.checkpoints import Shown, checked_file
 from fakeface.gans.sampler import Generator
 from fakeface.gans.weights import WeightsError
 from fakeface.params import GanParams
-
-
-class MissingExtraError(FakefaceError, ImportError):
-    """A loader needs a package that is not installed; the message says how to install it."""
-
-
-def checked_file(name: str, gan: GanParams) -> Path:
-    """The file ``gan.weights``.
-
-    Raises:
-        MissingFileError: if there is none.
-        WeightsError: if ``gan.sha256`` is given and differs.
-    """
-    path = Path(gan.weights).expanduser()
-    if not path.is_file():
-        raise MissingFileError(f"gans.{name}.weights: {path}: no such file")
-    check_sha256(path, gan.sha256)
-    return path
 
 
 class _Reshaped(nn.Module):
@@ -66,8 +51,7 @@ def as_source(name: str, gan: GanParams, path: Path, network: nn.Module) -> Gene
         raise
     except (RuntimeError, ValueError, TypeError) as error:
         # TorchScript ends its message with the reason, after a traceback of its own.
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        reason = lines[-1] if lines else type(error).__name__
+        reason = str(error).strip().rpartition("\n")[2].strip() or type(error).__name__
         wanted = ", ".join(map(str, shape))
         raise WeightsError(
             f"gans.{name}.latent.shape: {path} does not take latents (B, {wanted}): {reason}"
@@ -75,23 +59,12 @@ def as_source(name: str, gan: GanParams, path: Path, network: nn.Module) -> Gene
     return source
 
 
-# -------------------------------------------------------------------------------------------------
-# Generators exported with ``torch.jit.trace`` or ``torch.jit.script``.
-#
-# A TorchScript file holds a program, if one in a small language without files or network: open your own only.
-
-
 def read_torchscript(path: Path) -> nn.Module:
-    """The module in the file, on the CPU.
-
-    Raises:
-        WeightsError: if it is no TorchScript file.
-    """
+    """The module in the file, on the CPU; WeightsError if it is no TorchScript file."""
     try:
         return torch.jit.load(path, map_location="cpu")
     except (RuntimeError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise WeightsError(f"{path}: not a TorchScript file ({reason})") from error
+        raise WeightsError(f"{path}: not a TorchScript file ({first_line(error)})") from error
 
 
 def load_torchscript(name: str, gan: GanParams) -> Generator:
@@ -103,10 +76,6 @@ def load_torchscript(name: str, gan: GanParams) -> Generator:
     """
     path = checked_file(name, gan)
     return as_source(name, gan, path, read_torchscript(path))
-
-
-# -------------------------------------------------------------------------------------------------
-# Generators exported to ONNX, run by ONNX Runtime on the CPU.
 
 
 class _Session(nn.Module):
@@ -133,25 +102,19 @@ class _Session(nn.Module):
 
 
 def read_onnx(name: str, path: Path, shape: tuple[int, ...]) -> nn.Module:
-    """The graph in the file.
+    """The graph in the file, run by ONNX Runtime on the CPU.
 
     Raises:
-        MissingExtraError: if ONNX Runtime is not installed.
         WeightsError: if it is no ONNX file, or its inputs are not one float32 tensor ``(B, *shape)``.
     """
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise MissingExtraError(
-            f"gans.{name}.loader: onnx needs onnxruntime, install it with pip install -e '.[onnx]'"
-        ) from error
+    import onnxruntime
+
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     try:
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's own classes share no base but this one
-        reason = str(error).strip().splitlines()[0]
-        raise WeightsError(f"{path}: not an ONNX file that can be run ({reason})") from error
+        raise WeightsError(f"{path}: not an ONNX file that can be run ({first_line(error)})") from error
     inputs = session.get_inputs()
     found = ", ".join(f"{i.name} {i.type} ({', '.join(map(str, i.shape))})" for i in inputs) or "none"
     fits = len(inputs) == 1 and inputs[0].type == "tensor(float)" and len(inputs[0].shape) == 1 + len(shape)
@@ -164,13 +127,7 @@ def read_onnx(name: str, path: Path, shape: tuple[int, ...]) -> nn.Module:
 
 
 def load_onnx(name: str, gan: GanParams) -> Generator:
-    """The generator of ``gans.<name>``.
-
-    Raises:
-        MissingExtraError: if ONNX Runtime is not installed.
-        MissingFileError, WeightsError, GeneratorOutputError: if the file is absent or of another kind, or
-            latents or images are not as declared.
-    """
+    """The generator of ``gans.<name>``; errors as :func:`load_torchscript`."""
     path = checked_file(name, gan)
     if gan.latent is None:
         raise ValueError("the params model requires latent of this loader")

