@@ -21,6 +21,10 @@ PREDICT_CODES = """exit codes:
   0  every picture was judged, or has no face
   1  a picture could not be read, or a face is too small; the others were judged
   2  nothing was judged: no usable detector, or wrong arguments"""
+SCORE = (
+    "Judge all pictures of folders and archives (zip, tar) into one Parquet file, a row a face. An "
+    "interrupted job goes on where it stopped when it is started again."
+)
 SCORE_CODES = """exit codes:
   0  every picture was judged, or has no face
   1  a picture could not be read, or a face is too small; its row says why, the others were judged
@@ -41,9 +45,8 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     command.set_defaults(run=predict)
-    command.add_argument(
-        "paths", nargs="+", metavar="PATH", help="pictures, folders, or - for a list on stdin"
-    )
+    paths = "pictures, folders, or - for a list on stdin"
+    command.add_argument("paths", nargs="+", metavar="PATH", help=paths)
     _add_detector(command)
     form = command.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="one JSON object a picture and line")
@@ -55,8 +58,7 @@ def parser() -> argparse.ArgumentParser:
     command = commands.add_parser(
         "score",
         help="judge any number of pictures into a Parquet file",
-        description="Judge all pictures of folders and archives (zip, tar) into one Parquet file, a row a "
-        "face. An interrupted job goes on where it stopped when it is started again.",
+        description=SCORE,
         epilog=SCORE_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

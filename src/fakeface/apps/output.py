@@ -25,13 +25,8 @@ def write_json_lines(pictures: Iterable[Picture], out: IO[str]) -> Iterator[Pict
     """One object a picture: name, message, faces with box, verdict, score, likeness and message."""
     for picture in pictures:
         faces = [
-            {
-                "box": face.box,
-                "verdict": face.verdict,
-                "score": face.score,
-                "resembles": face.resembles,
-                "message": face.reason,
-            }
+            {"box": face.box, "verdict": face.verdict, "score": face.score}
+            | {"resembles": face.resembles, "message": face.reason}
             for face in picture.faces
         ]
         line = {"picture": picture.name, "failed": picture.failed, "message": picture.message, "faces": faces}
@@ -65,17 +60,12 @@ def write_table(pictures: Iterable[Picture], out: IO[str], detector: Detector) -
         out.flush()
         yield picture
     if judged:
-        out.write(f"\n{meaning(detector)}\n")
-
-
-def meaning(detector: Detector) -> str:
-    """What the number before a name is, and where the verdicts part."""
-    threshold, lower = detector.rule.threshold, detector.rule.lower_threshold
-    real = f"real below {lower:.4f}, unsure between" if lower < threshold else "else real"
-    return (
-        "Second column: P(fake), were photographs and fakes equally many. Called fake above "
-        f"{threshold:.4f}, {real}. A verdict is a hint, no proof: see the detector's README.md."
-    )
+        lower, upper = detector.rule.lower_threshold, detector.rule.threshold
+        real = f"real below {lower:.4f}, unsure between" if lower < upper else "else real"
+        out.write(
+            "\nSecond column: P(fake), were photographs and fakes equally many. Called fake above "
+            f"{upper:.4f}, {real}. A verdict is a hint, no proof: see the detector's README.md.\n"
+        )
 
 
 def overlay(pixels: np.ndarray, heatmap: np.ndarray) -> np.ndarray:

@@ -218,15 +218,10 @@ class Standardiser:
     @classmethod
     def fit(cls, features: np.ndarray, weights: np.ndarray) -> Standardiser:
         """Moments of float32 (N, D) ``features`` with ``weights``, float64 (N,) of sum 1."""
-        mean = np.zeros(features.shape[1])
-        for start in range(0, len(features), _ROWS):
-            rows = slice(start, start + _ROWS)
-            mean += weights[rows] @ features[rows].astype(np.float64)
-        variance = np.zeros_like(mean)
-        for start in range(0, len(features), _ROWS):
-            rows = slice(start, start + _ROWS)
-            variance += weights[rows] @ (features[rows] - mean) ** 2
-        scale = np.sqrt(variance)
+        parts = [slice(start, start + _ROWS) for start in range(0, len(features), _ROWS)]
+        zero = np.zeros(features.shape[1])
+        mean = sum((weights[rows] @ features[rows].astype(np.float64) for rows in parts), zero)
+        scale = np.sqrt(sum((weights[rows] @ (features[rows] - mean) ** 2 for rows in parts), zero))
         scale[scale <= _CONSTANT * np.maximum(1, np.abs(mean))] = 1
         return cls(mean.astype(np.float32), scale.astype(np.float32))
 

@@ -24,7 +24,7 @@ from fakeface.evaluation.explain.judged import (
     write_worst_errors,
 )
 from fakeface.evaluation.explain.saliency import grad_cam, saliency_metrics, write_saliency
-from fakeface.evaluation.explain.spectra import residual_spectra, write_residual_spectra
+from fakeface.evaluation.explain.spectra import label, residual_spectra, write_residual_spectra
 from fakeface.evaluation.figures import colours, new_figure, write_png, write_rows
 from fakeface.params import Params
 
@@ -111,8 +111,7 @@ def write_embedding_splits(
             if not len(here):
                 continue
             unseen = source in held_out
-            label = "photographs" if source == REAL else f"{source} ({'unseen' if unseen else 'seen'})"
-            marks[label] = panel.scatter(
+            marks[label(source, held_out)] = panel.scatter(
                 here[:, 0],
                 here[:, 1],
                 marker="x" if unseen else "o",

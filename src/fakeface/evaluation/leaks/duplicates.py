@@ -100,24 +100,9 @@ def near_duplicates(images_by_split: Mapping[str, np.ndarray], *, max_distance: 
         for found in close_pairs(hashes[first], hashes[second], max_distance):
             n_pairs += len(found)
             for start in range(0, len(found), _CHUNK):
-                part = found[start : start + _CHUNK]
-                a, b = images_by_split[first][part[:, 0]], images_by_split[second][part[:, 1]]
-                correlations = luma_correlations(a, b)
-                n_copies += int((correlations >= COPY).sum())
-                differences = np.abs(a.astype(np.int16) - b).mean(axis=(1, 2, 3))
-                pairs += [
-                    {
-                        "splits": [first, second],
-                        "rows": [row, other],
-                        "distance": distance,
-                        "correlation": None if np.isnan(correlation) else float(correlation),
-                        "mean_difference": float(difference),
-                    }
-                    for (row, other, distance), correlation, difference in zip(
-                        part.tolist(), correlations, differences, strict=True
-                    )
-                ]
-                pairs = sorted(pairs, key=lambda pair: (not is_copy(pair), pair["distance"]))[:LISTED]
+                part = _compared((first, second), images_by_split, found[start : start + _CHUNK])
+                n_copies += sum(map(is_copy, part))
+                pairs = sorted(pairs + part, key=lambda pair: (not is_copy(pair), pair["distance"]))[:LISTED]
     return {
         "n": {split: len(part) for split, part in hashes.items()},
         "n_compared": n_compared,
@@ -127,6 +112,26 @@ def near_duplicates(images_by_split: Mapping[str, np.ndarray], *, max_distance: 
         "n_copies": n_copies,
         "pairs": pairs,
     }
+
+
+def _compared(
+    splits: tuple[str, str], images_by_split: Mapping[str, np.ndarray], found: np.ndarray
+) -> list[dict[str, Any]]:
+    """Near pairs, int64 (K, 3) as of :func:`close_pairs`, with what their pixels say."""
+    a, b = (images_by_split[split][found[:, side]] for side, split in enumerate(splits))
+    differences = np.abs(a.astype(np.int16) - b).mean(axis=(1, 2, 3))
+    return [
+        {
+            "splits": list(splits),
+            "rows": [row, other],
+            "distance": distance,
+            "correlation": None if np.isnan(correlation) else float(correlation),
+            "mean_difference": float(difference),
+        }
+        for (row, other, distance), correlation, difference in zip(
+            found.tolist(), luma_correlations(a, b), differences, strict=True
+        )
+    ]
 
 
 def is_copy(pair: Mapping[str, Any]) -> bool:
