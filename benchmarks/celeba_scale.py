@@ -100,7 +100,8 @@ def step(name: str, work: Path) -> None:
 def training_data(params: Params, work: Path) -> None:
     """Batches as the CFFN's training takes them, photographs and as many stand-ins for fakes."""
     from fakeface.data.image_sets import ImageSet
-    from fakeface.detector.batches import BalancedBatches, DetectorData, random_crops
+    from fakeface.detector.batches import BalancedBatches, DetectorData
+    from fakeface.detector.views import Views, training_kind
 
     real = ImageSet.read(work / "real" / "train")
     data = DetectorData(
@@ -113,10 +114,8 @@ def training_data(params: Params, work: Path) -> None:
     began, images = time.perf_counter(), 0
     number = 0
     while time.perf_counter() - began < 20:
-        rows = batches.batch(number)
-        batch = data.laundered(rows, params.augmentation, [0, number], mirror=True)
-        random_crops(batch, 32, [0, number])
-        images += len(rows)
+        rows, laps = batches.batch(number)
+        images += len(Views(data, rows, laps, training_kind(params), params.seed).pixels)
         number += 1
     print(f"{images / (time.perf_counter() - began):.0f} images/s laundered for training, one thread")
 

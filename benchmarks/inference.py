@@ -20,10 +20,12 @@ from PIL import Image
 from timing import Section, rates_in_turns
 from torch import nn
 
+from fakeface.base.onnx_session import open_session
 from fakeface.base.runtime import FABRIC_PRECISION
 from fakeface.data.archives import open_archive
 from fakeface.data.preprocess import decode, preprocess
 from fakeface.detector.bundle import load_bundle
+from fakeface.detector.decision import DecisionRule
 from fakeface.detector.detector import Detector
 from fakeface.detector.export import INPUT, OUTPUTS, write_onnx
 from fakeface.models.cffn import build_cffn
@@ -58,22 +60,16 @@ def in_precision(detector: Detector, precision: str) -> Detector:
     return Detector(
         detector.cffn,
         detector.cn,
-        detector.threshold,
+        detector.rule,
         detector.image_size,
         fabric,
-        detector.calibration,
-        score_offset=detector.score_offset,
     )
 
 
 def with_onnx(detector: Detector, path: Path, contents: list[bytes]) -> Callable[[], int]:
     """The exported file in ONNX Runtime."""
-    import onnxruntime
-
     write_onnx(detector, path)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    session = open_session(path, torch.get_num_threads())
 
     def work() -> int:
         images = np.stack([preprocess(decode(content), detector.image_size) for content in contents])
@@ -108,7 +104,13 @@ def measure(bundle: str, archive: Path, device: str, seconds: float, repeats: in
     detector = load_bundle(bundle, device).detector
     where = detector.fabric.device
     contents, few = files(archive, BATCH), files(archive, LARGE_BATCH)
-    paper = Detector(build_cffn("paper", (2, 3, 4), False), ClassificationNetwork(), 0.5, 64, detector.fabric)
+    paper = Detector(
+        build_cffn("paper", (2, 3, 4), False),
+        ClassificationNetwork(),
+        DecisionRule.at(0.5),
+        64,
+        detector.fabric,
+    )
     with tempfile.TemporaryDirectory() as folder:
         works = {
             "this detector, fp32": ours(in_precision(detector, "fp32"), contents),

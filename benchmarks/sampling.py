@@ -3,6 +3,8 @@
 python benchmarks/sampling.py [--seconds 5]
 """
 
+import fakeface  # noqa: F401  isort: skip - before PyTorch, whose threads it tells to wait
+
 import argparse
 import json
 import time

@@ -10,6 +10,8 @@ python -m fakeface.reporting.tables readme docs/speed.md
 
 from __future__ import annotations
 
+import fakeface  # isort: skip - before PyTorch, whose threads it tells to wait
+
 import argparse
 import json
 import os
@@ -20,6 +22,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import frozen_layers
 import inference
 import preparing
 import repro
@@ -29,7 +32,6 @@ import torch
 import training
 from timing import Section
 
-import fakeface
 from fakeface.base.files import write_json
 from fakeface.base.runtime import make_fabric
 from fakeface.params import load_params
@@ -46,6 +48,7 @@ def parts(options: argparse.Namespace) -> dict[str, Callable[[], dict[str, Secti
         "start": lambda: startup.measure(options.repeats),
         "preparing": lambda: preparing.measure(params, options.archive, options.repeats),
         "training": lambda: training.measure(params, 3 * options.seconds, options.repeats),
+        "frozen layers": lambda: frozen_layers.measure(options.seconds, options.repeats),
         "scoring": lambda: inference.measure(
             options.detector, options.archive, device.type, options.seconds, options.repeats
         ),

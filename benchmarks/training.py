@@ -74,7 +74,7 @@ def bare_loop(params: Params, data: DetectorData, seconds: float) -> Callable[[]
     """Images a second of the network's steps on a batch that is there already."""
     fabric = make_fabric(params)
     trainer = CffnTrainer(params, data, data, fabric)
-    rows = trainer.batches.batch(0)
+    rows = trainer.batches.batch(0).rows
     side = params.cffn.crop or params.image_size
     x = to_input(np.ascontiguousarray(data.images(rows)[:, :side, :side]), fabric.device)
     labels = torch.from_numpy(data.labels[rows]).to(fabric.device)

@@ -44,7 +44,7 @@ def cli() -> str:
         parts += [f"## fakeface {name}", _help(f"fakeface {name}", command)]
     from fakeface.reporting.studies.__main__ import __doc__ as studies
 
-    parts += ["## python -m fakeface.studies", f"```text\n{(studies or '').strip()}\n```"]
+    parts += ["## python -m fakeface.reporting.studies", f"```text\n{(studies or '').strip()}\n```"]
     return "\n\n".join(parts) + "\n"
 
 

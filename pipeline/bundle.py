@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from fakeface.base import stage_output
 from fakeface.base.errors import one_line_errors
 from fakeface.detector.write_bundle import write_bundle
 from fakeface.params import load_params
@@ -15,7 +16,8 @@ if __name__ == "__main__":
             attribution=Path("models/attribution.safetensors"),
             faces=Path("models/faces.onnx"),
             training_table=Path("data/training.csv"),
-            evaluation=Path("metrics/evaluation.json"),
-            attribution_metrics=Path("metrics/attribution.json"),
+            evaluation=Path("reports/evaluation.json"),
+            attribution_metrics=Path("reports/attribution.json"),
             out=Path("models/detector"),
         )
+        print(stage_output.bundle("models/detector"))

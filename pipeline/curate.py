@@ -1,14 +1,13 @@
 """List the training fakes that the detector learns from: python pipeline/curate.py"""
 
 from fakeface.base.errors import one_line_errors
-from fakeface.base.files import write_json
-from fakeface.base.runtime import provenance
-from fakeface.data.image_sets import Folders
+from fakeface.base.runtime import write_figures
+from fakeface.data.image_sets import Folders, set_aside
 from fakeface.metrics.curation import curate
 from fakeface.params import load_params
 
 if __name__ == "__main__":
     with one_line_errors():
         params = load_params()
-        metrics = curate(params, Folders())
-        write_json("metrics/curation.json", provenance(params) | metrics)
+        set_aside(Folders().fake, params.gans)
+        write_figures("curation", params, curate(params, Folders()))

@@ -2,13 +2,19 @@
 
 from pathlib import Path
 
+from fakeface.base import stage_output
 from fakeface.base.errors import one_line_errors
-from fakeface.base.files import write_json
-from fakeface.base.runtime import device_name, make_fabric, provenance
+from fakeface.base.runtime import device_name, make_fabric, write_figures
 from fakeface.data.collect import write_table
+from fakeface.data.image_sets import Folders
 from fakeface.detector.batches import load_split
 from fakeface.detector.detector import Detector
-from fakeface.evaluation.evaluate import evaluation_metrics, predict_protocols, prediction_table
+from fakeface.evaluation.evaluate import (
+    evaluation_headline,
+    evaluation_metrics,
+    predict_protocols,
+    prediction_table,
+)
 from fakeface.params import load_params
 from fakeface.reporting.plots import write_pictures
 
@@ -17,13 +23,23 @@ if __name__ == "__main__":
         params = load_params()
         fabric = make_fabric(params, parallel=True)
         detector = Detector.load("models/cffn.safetensors", "models/cn.safetensors", fabric)
-        test = load_split(Path("data/real"), Path("data/fake"), list(params.gans), "test")
+        folders = Folders()
+        test = load_split(folders.real, folders.fake, list(params.gans), "test")
         predictions = predict_protocols(params, detector, test)
         if fabric.is_global_zero:
-            lower = detector.lower_threshold
-            metrics = evaluation_metrics(params, detector.threshold, test, predictions, lower_threshold=lower)
-            write_table(prediction_table(test, predictions), "data/predictions.csv")
-            write_pictures(
-                Path("plots/evaluation"), params, detector.threshold, test, predictions, lower_threshold=lower
+            lower = detector.rule.lower_threshold
+            metrics = evaluation_metrics(
+                params, detector.rule.threshold, test, predictions, lower_threshold=lower
             )
-            write_json("metrics/evaluation.json", provenance(params, device_name(fabric.device)) | metrics)
+            write_table(prediction_table(test, predictions), folders.root / "predictions.csv")
+            write_pictures(
+                Path("plots/evaluation"),
+                params,
+                detector.rule.threshold,
+                test,
+                predictions,
+                lower_threshold=lower,
+            )
+            device = device_name(fabric.device)
+            write_figures("evaluation", params, metrics, evaluation_headline(metrics), device=device)
+            print(stage_output.evaluation(metrics))

@@ -3,8 +3,7 @@
 from pathlib import Path
 
 from fakeface.base.errors import one_line_errors
-from fakeface.base.files import write_json
-from fakeface.base.runtime import device_name, make_fabric, provenance
+from fakeface.base.runtime import device_name, make_fabric, write_figures
 from fakeface.data.image_sets import Folders
 from fakeface.detector.detector import Detector
 from fakeface.evaluation.explain.explain import explain
@@ -16,4 +15,4 @@ if __name__ == "__main__":
         fabric = make_fabric(params)
         detector = Detector.load("models/cffn.safetensors", "models/cn.safetensors", fabric)
         metrics = explain(params, detector, Folders(), Path("plots/explain"))
-        write_json("metrics/explain.json", provenance(params, device_name(fabric.device)) | metrics)
+        write_figures("explain", params, metrics, device=device_name(fabric.device))

@@ -2,20 +2,29 @@
 
 from pathlib import Path
 
+from fakeface.base import stage_output
 from fakeface.base.errors import one_line_errors
-from fakeface.base.files import write_json
-from fakeface.base.runtime import provenance
-from fakeface.evaluation.leaks.probes import ProbedData, judge, passed, refuse_leaks, run_probes
+from fakeface.base.runtime import write_figures
+from fakeface.data.image_sets import Folders, set_aside
+from fakeface.evaluation.leaks.probes import (
+    ProbedData,
+    judge,
+    leaks_headline,
+    passed,
+    refuse_leaks,
+    run_probes,
+)
 from fakeface.params import load_params
-
-METRICS = "metrics/leaks.json"
 
 if __name__ == "__main__":
     with one_line_errors():
         params = load_params()
+        set_aside(Folders().fake, params.gans)
         data = ProbedData.read(Path("data/raw"), Path("data/real"), Path("data/fake"), list(params.gans))
         figures = run_probes(params, data)
         findings = judge(figures, params.leaks.tolerance)
         # Before the verdict, so that the figures of a leak are there to be read.
-        write_json(METRICS, provenance(params) | {"passed": passed(findings)} | figures)
-        refuse_leaks(findings, METRICS)
+        report = {"passed": passed(findings)} | figures
+        write_figures("leaks", params, report, leaks_headline(report))
+        print(stage_output.leaks(report))
+        refuse_leaks(findings, "reports/leaks.json")

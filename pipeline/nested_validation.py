@@ -1,22 +1,21 @@
-"""Unseen GANs within the training GANs, to choose settings by: python pipeline/nested_validation.py"""
+"""What the folds among the training GANs say, to choose settings by: python pipeline/nested_validation.py"""
 
+from pathlib import Path
+
+from fakeface.base import stage_output
 from fakeface.base.errors import one_line_errors
-from fakeface.base.files import write_json
-from fakeface.base.runtime import device_name, make_fabric, provenance
-from fakeface.data.image_sets import Folders
-from fakeface.evaluation.compare import nested_metrics
-from fakeface.evaluation.folds import nested_folds, nested_upsampler_folds
-from fakeface.evaluation.leave_one_out import score_nested
+from fakeface.base.runtime import write_figures
+from fakeface.evaluation.compare import nested_headline, nested_report, read_folds
+from fakeface.evaluation.folds import nested_folds
 from fakeface.params import load_params
 
 if __name__ == "__main__":
     with one_line_errors():
         params = load_params()
-        fabric = make_fabric(params, parallel=True)
-        by_gan, by_upsampler = (
-            score_nested(params, folds, Folders(), fabric)
-            for folds in (nested_folds(params), nested_upsampler_folds(params))
-        )
-        if fabric.is_global_zero:
-            metrics = provenance(params, device_name(fabric.device)) | nested_metrics(by_gan, by_upsampler)
-            write_json("metrics/nested_validation.json", metrics)
+        nested = {
+            kind: read_folds([fold.name for fold in folds], Path("data/nested_validation") / kind)
+            for kind, folds in nested_folds(params).items()
+        }
+        report = nested_report(nested)
+        write_figures("nested_validation", params, report, nested_headline(report))
+        print(stage_output.nested(report))

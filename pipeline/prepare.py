@@ -3,9 +3,9 @@
 import logging
 from pathlib import Path
 
+from fakeface.base import stage_output
 from fakeface.base.errors import one_line_errors
-from fakeface.base.files import write_json
-from fakeface.base.runtime import provenance
+from fakeface.base.runtime import write_figures
 from fakeface.data.prepare import prepare
 from fakeface.params import load_params
 
@@ -14,4 +14,6 @@ if __name__ == "__main__":
         logging.basicConfig(level=logging.INFO, format="%(message)s")
         params = load_params()
         counts = prepare(Path("data/raw"), Path("data/real"), params)
-        write_json("metrics/data.json", provenance(params) | counts)
+        numbers = {name: count for name, count in counts.items() if name != "source"}
+        write_figures("data", params, counts, numbers)
+        print(stage_output.data(counts))

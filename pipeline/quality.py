@@ -3,10 +3,10 @@
 import sys
 from pathlib import Path
 
+from fakeface.base import stage_output
 from fakeface.base.errors import one_line_errors
-from fakeface.base.files import write_json
-from fakeface.base.runtime import make_fabric
-from fakeface.metrics.quality import measure
+from fakeface.base.runtime import device_name, make_fabric, write_figures
+from fakeface.metrics.quality import measure, quality_headline
 from fakeface.params import load_params
 
 if __name__ == "__main__":
@@ -14,5 +14,7 @@ if __name__ == "__main__":
         gan = sys.argv[1]
         params = load_params()
         device = make_fabric(params).device
-        metrics = measure(gan, params, Path("data/real/train"), Path("data/fake") / gan / "test", device)
-        write_json(f"metrics/quality/{gan}.json", metrics)
+        report = measure(gan, params, Path("data/real/train"), Path("data/fake") / gan / "test", device)
+        name = f"quality/{gan}"
+        write_figures(name, params, report, quality_headline(report), device=device_name(device))
+        print(stage_output.quality(report))

@@ -8,4 +8,4 @@ from fakeface.params import load_params
 
 if __name__ == "__main__":
     with one_line_errors():
-        write_chart("plots/quality.json", Path("metrics/quality"), list(load_params().gans))
+        write_chart("plots/quality.json", Path("reports/quality"), list(load_params().gans))

@@ -1,12 +1,12 @@
 """Learn which GAN made a fake, and test it: python pipeline/train_attribution.py"""
 
+from fakeface.base import stage_output
 from fakeface.base.errors import one_line_errors
-from fakeface.base.files import write_json
-from fakeface.base.runtime import device_name, make_fabric, provenance
+from fakeface.base.runtime import device_name, make_fabric, write_figures
 from fakeface.data.collect import write_table
 from fakeface.data.image_sets import Folders
 from fakeface.detector.attribution_head import save_head
-from fakeface.evaluation.attribution import attribution_data, attribution_metrics
+from fakeface.evaluation.attribution import attribution_data, attribution_headline, attribution_metrics
 from fakeface.models.weights import load_cffn
 from fakeface.params import load_params
 
@@ -19,4 +19,6 @@ if __name__ == "__main__":
         head, metrics, confusion = attribution_metrics(params, data)
         save_head("models/attribution.safetensors", head)
         write_table(confusion, "plots/attribution/confusion.csv")
-        write_json("metrics/attribution.json", provenance(params, device_name(fabric.device)) | metrics)
+        device = device_name(fabric.device)
+        write_figures("attribution", params, metrics, attribution_headline(metrics), device=device)
+        print(stage_output.attribution(metrics))

@@ -4,9 +4,9 @@ python pipeline/train_cffn.py
 torchrun --nproc_per_node=N pipeline/train_cffn.py
 """
 
+from fakeface.base import stage_output
 from fakeface.base.errors import one_line_errors
-from fakeface.base.files import write_json
-from fakeface.base.runtime import device_name, live_curves, make_fabric, provenance
+from fakeface.base.runtime import device_name, live_curves, make_fabric, write_figures
 from fakeface.data.image_sets import Folders
 from fakeface.detector.batches import load_split, load_training
 from fakeface.detector.train_cffn import CffnTrainer
@@ -25,5 +25,7 @@ if __name__ == "__main__":
             result = trainer.fit()
         if fabric.is_global_zero:
             save_cffn("models/cffn.safetensors", result.cffn, params.image_size)
-            write_json("metrics/cffn.json", provenance(params, device_name(fabric.device)) | result.metrics)
+            headline = {name: result.metrics[name] for name in ("best_epoch", "best_val_loss")}
+            write_figures("cffn", params, result.metrics, headline, device=device_name(fabric.device))
+            print(stage_output.cffn(result.metrics))
             trainer.checkpoint.discard()

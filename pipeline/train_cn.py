@@ -4,9 +4,9 @@ python pipeline/train_cn.py
 torchrun --nproc_per_node=N pipeline/train_cn.py
 """
 
+from fakeface.base import stage_output
 from fakeface.base.errors import one_line_errors
-from fakeface.base.files import write_json
-from fakeface.base.runtime import device_name, live_curves, make_fabric, provenance
+from fakeface.base.runtime import device_name, live_curves, make_fabric, write_figures
 from fakeface.data.image_sets import Folders
 from fakeface.detector.batches import load_split, load_training
 from fakeface.detector.decision import save_cn
@@ -25,12 +25,7 @@ if __name__ == "__main__":
         with live_curves("plots/cn", fabric) as log_epoch:
             result = train_cn(params, cffn, train, val, fabric, log_epoch)
         if fabric.is_global_zero:
-            save_cn(
-                "models/cn.safetensors",
-                result.cn,
-                result.threshold,
-                result.lower_threshold,
-                result.calibration,
-                result.score_offset,
-            )
-            write_json("metrics/cn.json", provenance(params, device_name(fabric.device)) | result.metrics)
+            save_cn("models/cn.safetensors", result.cn, result.rule)
+            headline = {name: result.metrics[name] for name in ("best_epoch", "best_val_loss", "threshold")}
+            write_figures("cn", params, result.metrics, headline, device=device_name(fabric.device))
+            print(stage_output.cn(result.metrics))

@@ -19,7 +19,7 @@ from fakeface.data.faces import write_face_model
 from fakeface.data.sources import _MINI_REQUIREMENT, _MINI_SHA256
 from fakeface.detector.attribution_head import AttributionHead, fit_head, save_head
 from fakeface.detector.calibration import Calibration
-from fakeface.detector.decision import save_cn
+from fakeface.detector.decision import DecisionRule, save_cn
 from fakeface.detector.score_offset import ScoreOffset
 from fakeface.detector.write_bundle import write_bundle
 from fakeface.models.cffn import build_cffn
@@ -69,7 +69,11 @@ def make_bundle(root: Path, write: Callable[..., Any] = write_bundle, keep: bool
         save_cffn(root / "cffn.safetensors", build_cffn("pretrained", (2, 3, 4), False), 64)
         calibration = Calibration("platt", 3.0, 0.25)
         score_offset = ScoreOffset((0.3, -0.5, 0.1), -4.0, -0.5)
-        save_cn(root / "cn.safetensors", ClassificationNetwork(), 0.4, 0.2, calibration, score_offset)
+        save_cn(
+            root / "cn.safetensors",
+            ClassificationNetwork(),
+            DecisionRule(0.4, 0.2, calibration, score_offset),
+        )
         save_head(root / "attribution.safetensors", _random_head(384 + 2 * (40 + 80 + 112)))
         shutil.copyfile(face_model(), root / "faces.onnx")
         rows = ["", "", "dcgan", "dcgan", "dcgan"]

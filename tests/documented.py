@@ -31,11 +31,11 @@ IN_A_SMALL_CLONE = [
     "dvc repro",
     "dvc repro evaluate",
     "dvc metrics show metrics/evaluation.json",
-    "dvc metrics show metrics/curation.json",
+    "dvc metrics show reports/curation.json",
     "python -m fakeface.reporting.tables results",
     "python -m fakeface.reporting.tables readme README.md",
-    "python -m fakeface.studies table losses",
-    "python -m fakeface.studies table curation",
+    "python -m fakeface.reporting.studies table losses",
+    "python -m fakeface.reporting.studies table curation",
     "dvc plots show",
     "dvc repro bundle",
     "dvc repro report",
@@ -62,19 +62,19 @@ IN_A_SMALL_CLONE = [
 ]
 # Run there, too, from the committed params and with an addition that makes it short.
 SHORTENED = {
-    "python -m fakeface.studies queue losses": "margin-1.0",
-    "python -m fakeface.studies queue curation": "random-seed-0",
+    "python -m fakeface.reporting.studies queue losses": "margin-1.0",
+    "python -m fakeface.reporting.studies queue curation": "random-seed-0",
     "dvc exp run -S cffn.variant=paper -S margin=0.5 -S cffn.crop=null -S cffn.pseudo_fakes=0 -S cffn.corrupted=0 "
     "-S cn.score_offset=none -S cffn.epochs=12 evaluate": "-S cffn.epochs=1",
     "dvc exp run -n initial -S 'held_out=[lsgan,wgan_gp,pggan,sngan,stylegan2,digiface_dcgan]' evaluate": "--queue",
     "dvc exp run -S device=cuda -S precision=bf16 evaluate": "--queue",
     "dvc exp run -S devices=auto evaluate": "--queue",
-    "git restore params.yaml dvc.lock metrics plots && dvc checkout": "",
+    "git restore params.yaml dvc.lock metrics reports plots && dvc checkout": "",
 }
 # Run there, too, where nothing is to be had yet; what it says then.
 NOTHING_YET = {
-    "python -m fakeface.studies collect losses": "no finished experiment is called study-losses-",
-    "python -m fakeface.studies collect curation": "no finished experiment is called study-curation-",
+    "python -m fakeface.reporting.studies collect losses": "no finished experiment is called study-losses-",
+    "python -m fakeface.reporting.studies collect curation": "no finished experiment is called study-curation-",
 }
 # Run there, too: folds by two workers of the queue.
 FOLDS = [
@@ -109,9 +109,9 @@ ELSEWHERE = {
     "pip install -e '.[score]'": ("pyproject.toml", "fakeface[demo,diffusers,docs,ray,score]"),
     "pip install -e '.[ray]'": ("pyproject.toml", "fakeface[demo,diffusers,docs,ray,score]"),
     "fakeface score folder_of_pictures --out scores_of_ray.parquet --engine ray --workers 2": (
-        "tests/score/test_score.py",
+        "tests/apps/test_score.py",
         '@pytest.mark.parametrize("engine", ["local", "ray"])',
     ),
-    "fakeface demo": ("tests/demo/test_page.py", "fakeface.apps.cli"),
+    "fakeface demo": ("tests/apps/demo/test_page.py", "fakeface.apps.cli"),
     "python benchmarks/suite.py": ("tests/test_benchmarks.py", "suite.py"),
 }

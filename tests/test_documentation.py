@@ -38,7 +38,7 @@ def test_what_runs_elsewhere_does_run_there(command: str) -> None:
     assert words in (ROOT / place).read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "CONTRIBUTING.md"], ids=lambda page: page.name)
 def test_links_lead_to_files_and_headings(page: Path) -> None:
     for target, anchor in LINK.findall(page.read_text(encoding="utf-8")):
         if target.startswith(("http://", "https://")) or "reference/" in target:

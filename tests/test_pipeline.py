@@ -44,7 +44,7 @@ SMALL_KEYS = {
         "train_images": 12,
         "test_images": 8,
         "never_train": [],
-        "upsamplers": ["nearest"],
+        "folds": ["dcgan", "wgan", "wgan_gp", "nearest"],
     },
     "robustness": {"images": 4},
     "leaks": {"halvings": 2, "tolerance": 0.5},
@@ -61,7 +61,11 @@ class Project:
             cwd=ROOT, check=True, capture_output=True, text=True,
         ).stdout  # fmt: skip
         for name in filter(None, listing.split("\0")):
-            if (ROOT / name).is_file() and not name.startswith("metrics/") and name != "dvc.lock":
+            if (
+                (ROOT / name).is_file()
+                and not name.startswith(("metrics/", "reports/"))
+                and name != "dvc.lock"
+            ):
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(ROOT / name, folder / name)
         sources = folder / "photographs"
@@ -106,8 +110,8 @@ class Project:
         self.run("git", "reset", "-q", "--hard")
         self.run("dvc", "checkout")
 
-    def metrics(self, name: str) -> dict[str, Any]:
-        content: dict[str, Any] = json.loads((self.folder / "metrics" / name).read_text())
+    def report(self, name: str) -> dict[str, Any]:
+        content: dict[str, Any] = json.loads((self.folder / "reports" / name).read_text())
         return content
 
 
@@ -136,7 +140,7 @@ def restored(project: Project) -> Iterator[None]:
     project.restore()
 
 
-def test_every_metrics_file_is_there_and_says_what_made_it(project: Project) -> None:
+def test_every_report_is_there_and_says_what_made_it(project: Project) -> None:
     names = [
         "evaluation.json",
         "cffn.json",
@@ -146,21 +150,28 @@ def test_every_metrics_file_is_there_and_says_what_made_it(project: Project) -> 
         "explain.json",
         "leaks.json",
         "leave_one_out.json",
-        "leave_one_out/wgan_gp.json",
-        "leave_one_upsampler_out/nearest.json",
         "baselines.json",
         "nested_validation.json",
         "robustness.json",
         *(f"quality/{g}.json" for g in ("dcgan", "wgan_gp")),
     ]
     for name in names:
-        metrics = project.metrics(name)
-        assert {"fakeface_version", "torch_version", "seed", "device"} <= set(metrics), name
-    evaluation = project.metrics("evaluation.json")
+        assert {"fakeface_version", "torch_version", "seed", "device"} <= set(project.report(name)), name
+    written = {
+        path.relative_to(project.folder / "metrics") for path in (project.folder / "metrics").rglob("*.*")
+    }
+    reports = {
+        path.relative_to(project.folder / "reports") for path in (project.folder / "reports").rglob("*.*")
+    }
+    assert (
+        {Path("evaluation.json"), Path("leave_one_out.json"), Path("quality/dcgan.json")} <= written < reports
+    )
+    assert list(project.report("leave_one_out.json")["folds"]) == ["dcgan", "wgan", "wgan_gp", "nearest"]
+    evaluation = project.report("evaluation.json")
     for protocol in ("laundered", "mild", "clean"):
         assert list(evaluation[protocol]["per_gan"]) == ["dcgan", "wgan", "wgan_gp"]
     assert evaluation["held_out"] == ["wgan_gp"]
-    assert project.metrics("cffn.json")["training_gans"] == ["dcgan", "wgan"]
+    assert project.report("cffn.json")["training_gans"] == ["dcgan", "wgan"]
 
 
 def test_a_second_run_does_nothing(project: Project) -> None:
@@ -197,10 +208,10 @@ def test_the_gate_has_three_answers(project: Project) -> None:
     project.gate("--base", "no-such-revision", expect=2)
     path = project.folder / "metrics" / "evaluation.json"
     worse = json.loads(path.read_text())
-    worse["laundered"]["overall"]["auroc"] -= 0.2
+    worse["laundered"]["unseen"]["auroc"] -= 0.2
     path.write_text(json.dumps(worse, indent=2))
     report = project.gate("--base", "HEAD", expect=1)
-    assert "evaluation.laundered.overall.auroc" in report
+    assert "evaluation.laundered.unseen.auroc" in report
     path.unlink()
     project.gate("--base", "HEAD", expect=2)
 
@@ -210,20 +221,18 @@ def test_another_margin_reruns_only_what_depends_on_it(project: Project) -> None
     assert stages_run(project.run("dvc", "exp", "run", "-S", "margin=50", "train_cffn")) == {"train_cffn"}
     # What follows the CFFN, or trains one of its own; export and report follow the bundle.
     gans = ("dcgan", "wgan", "wgan_gp")
-    folds = {f"{stage}@{gan}" for stage in ("leave_one_out", "baselines") for gan in gans}
-    folds |= {f"{stage}@nearest" for stage in ("leave_one_upsampler_out", "baselines_upsampler")}
+    folds = {f"{stage}@{fold}" for stage in ("leave_one_out", "baselines") for fold in (*gans, "nearest")}
     assert set(json.loads(project.run("dvc", "status", "--json"))) == folds | {
         "bundle",
         "evaluate",
         "explain",
-        "nested_validation",
+        "nested_folds",
         "robustness",
         "train_attribution",
         "train_cn",
     }
-    assert project.metrics("cffn.json")["margin"] == 50
-    difference = project.run("dvc", "metrics", "diff")
-    assert "margin" in difference
+    assert project.report("cffn.json")["margin"] == 50
+    assert "best_val_loss" in project.run("dvc", "metrics", "diff")
     assert "margin" in project.run("dvc", "params", "diff")
     assert "main" in project.run("dvc", "exp", "show", "--md", "--only-changed")
 
@@ -240,7 +249,7 @@ def test_the_command_scores_the_test_split_as_the_pipeline_does(project: Project
     command = (sys.executable, "-m", "fakeface.apps.cli", "predict", "--no-align", "--csv", str(tmp_path))
     judged = pd.read_csv(io.StringIO(project.run(*command)), keep_default_na=False)
     np.testing.assert_allclose(judged["score"], expected["score_clean"], atol=1e-6)
-    threshold = project.metrics("evaluation.json")["threshold"]
+    threshold = project.report("evaluation.json")["threshold"]
     assert ((judged["verdict"] == "fake") == (judged["score"] > threshold)).all()
 
 
@@ -257,7 +266,7 @@ def test_the_report_is_one_page_that_needs_nothing_else(project: Project) -> Non
     anchors = re.findall(r'<a href="#([^"]*)"', page)
     assert anchors == re.findall(r'<section id="([^"]*)"', page)
     assert {"left-out", "main-run", "robustness", "naming", "leaks", "reproduce"} <= set(anchors)
-    unseen = project.metrics("evaluation.json")["laundered"]["unseen"]["auroc"]
+    unseen = project.report("evaluation.json")["laundered"]["unseen"]["auroc"]
     assert f"<b>{unseen:.3f}</b>" in page
 
 
@@ -289,7 +298,7 @@ def test_a_new_unseen_gan_retrains_nothing(project: Project) -> None:
     assert "generate@lsgan" in ran
     assert "evaluate" in ran
     assert not {"train_cffn", "train_cn", "prepare", "generate@dcgan"} & ran, output
-    assert "lsgan" in project.metrics("evaluation.json")["laundered"]["per_gan"]
+    assert "lsgan" in project.report("evaluation.json")["laundered"]["per_gan"]
 
 
 def shell(project: Project, script: str, expect: int = 0) -> str:
@@ -347,7 +356,8 @@ def test_folds_run_side_by_side_through_the_queue(project: Project) -> None:
     output = project.run("dvc", "repro", "leave_one_out@dcgan", "leave_one_out@wgan")
     assert stages_run(output) == set()
     assert output.count("is cached - skipping run") == 2
-    assert project.metrics("leave_one_out/dcgan.json")["seed"] == 0
+    runs = json.loads((project.folder / "data/leave_one_out/dcgan/runs.json").read_text())
+    assert [run["seed"] for run in runs] == [0]
 
 
 def status(project: Project) -> list[str]:

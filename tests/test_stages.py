@@ -1,35 +1,89 @@
-"""dvc.yaml lists what the scripts import, and every stage declares the params that its code reads."""
+"""dvc.yaml: code deps are current, and every script says how it is run."""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
-from imports import source_files
 
 ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "tools"))
+
+import stage_deps  # noqa: E402
+
+SOURCE = {
+    "base/files.py": "def write(): pass\n",
+    "data/make.py": "from fakeface.base.files import write\ndef make(): write()\n",
+    "data/other.py": "def other(): pass\n",
+    "detector/__init__.py": '"""Doc."""\n',
+    "detector/train.py": (
+        "from fakeface.data.make import make\nfrom fakeface.data.other import other\n"
+        "def train(): make()\ndef measure(): other()\n"
+    ),
+}
 
 
-def stages() -> dict[str, Any]:
-    content = yaml.safe_load((ROOT / "dvc.yaml").read_text())
-    return {name: stage.get("do", stage) for name, stage in content["stages"].items()}
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A source tree with one stage, in which the tool works instead of in this repository."""
+    for name, text in SOURCE.items():
+        (tmp_path / "src" / "fakeface" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "src" / "fakeface" / name).write_text(text)
+    (tmp_path / "pipeline").mkdir()
+    (tmp_path / "pipeline" / "train.py").write_text("from fakeface.detector.train import train\ntrain()\n")
+    monkeypatch.setattr(stage_deps, "ROOT", tmp_path)
+    monkeypatch.setattr(stage_deps, "SRC", tmp_path / "src")
+    stage_deps._module.cache_clear()
+    yield tmp_path
+    stage_deps._module.cache_clear()
 
 
-@pytest.mark.parametrize("name", list(stages()))
-def test_a_stage_depends_on_exactly_the_source_files_that_it_imports(name: str) -> None:
-    stage = stages()[name]
-    (script,) = [word for word in stage["cmd"].split() if word.endswith(".py")]
-    assert script in stage["deps"]
-    listed = {dep for dep in stage["deps"] if dep.startswith("src/")}
-    assert listed == source_files(ROOT / script)
+@pytest.mark.parametrize("name", stage_deps.PIPELINES)
+def test_code_deps_are_what_the_scripts_reach(name: str) -> None:
+    path = ROOT / name
+    text = path.read_text(encoding="utf-8")
+    assert stage_deps.updated(text, path.parent) == text, "run: python tools/stage_deps.py"
 
 
-def test_margin_reaches_only_stages_that_train_a_cffn_or_record_it() -> None:
-    users = [name for name, stage in stages().items() if "margin" in stage.get("params", [])]
-    folds = ["leave_one_out", "leave_one_upsampler_out", "baselines", "baselines_upsampler"]
-    assert users == ["train_cffn", "bundle", "nested_validation", *folds]
+def test_only_what_is_used_counts_and_infrastructure_never(project: Path) -> None:
+    script = project / "pipeline" / "train.py"
+    assert stage_deps.code_deps(script) == ["src/fakeface/data/make.py", "src/fakeface/detector"]
+    (project / "src/fakeface/detector/more.py").write_text("def more(): pass\n")
+    assert stage_deps.code_deps(script) == ["src/fakeface/data/make.py", "src/fakeface/detector/train.py"]
+
+
+def test_lists_in_either_style_are_rewritten_and_comments_stay(project: Path) -> None:
+    text = """\
+stages:
+  train:   # the one stage
+    cmd: python pipeline/train.py
+    deps:
+      # made elsewhere
+      - data/${key}
+      - src/fakeface/gone.py
+      - pipeline/train.py
+    params:
+      - seed
+      - gans
+    outs:
+      - models/a
+"""
+    expected = """\
+stages:
+  train:   # the one stage
+    cmd: python pipeline/train.py
+    # made elsewhere
+    deps: ["data/${key}", pipeline/train.py, src/fakeface/data/make.py, src/fakeface/detector]
+    params: [seed, gans]
+    outs:
+      - models/a
+"""
+    assert stage_deps.updated(text, project) == expected
+    assert stage_deps.updated(expected, project) == expected
+    assert yaml.safe_load(expected)["stages"]["train"]["params"] == ["seed", "gans"]
 
 
 def test_every_script_of_the_pipeline_says_how_to_run_it() -> None:

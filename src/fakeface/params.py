@@ -214,8 +214,19 @@ class QualityParams(_Section):
         return self
 
 
+class ViewsParams(_Section):
+    """How many views a training image of each class has, which come again and again."""
+
+    real: PositiveInt
+    fake: PositiveInt
+
+
 class CffnParams(_Section):
-    """The common fake feature network and its pairwise training."""
+    """The common fake feature network and its pairwise training.
+
+    Attributes:
+        views: of a network with frozen levels; None, and for other networks always: a new view each time.
+    """
 
     variant: Literal["paper", "residual", "pretrained"]
     feature_levels: tuple[Literal[1, 2, 3, 4], ...]
@@ -232,6 +243,7 @@ class CffnParams(_Section):
     pseudo_fakes: Fraction
     corrupted: Fraction
     crop: Annotated[int, Field(ge=32, multiple_of=32)] | None = None
+    views: ViewsParams | None = None
     augmentation: ProtocolName | Literal["all"]
 
     @model_validator(mode="after")
@@ -271,6 +283,16 @@ class CnParams(_Section):
     target_fnr: Probability
 
 
+class ActivationsParams(_Section):
+    """What frozen layers put out, kept in .cache/activations; results do not depend on it.
+
+    Attributes:
+        max_gigabytes: on disk, of all that is kept; beyond, they are computed again. 0: keep nothing.
+    """
+
+    max_gigabytes: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+
+
 class EvaluateParams(_Section):
     """Bootstrap and pictures."""
 
@@ -290,7 +312,7 @@ class LeaveOneOutParams(_Section):
         train_images: photographs, and fakes a GAN, that a fold trains on, at most; null for all.
         test_images: the same of the test.
         never_train: GANs that train in no fold, because they are of another domain.
-        upsamplers: each in turn is left out with all its GANs; those that the other GANs declare.
+        folds: what is left out in turn: a GAN, or an upsampler with all the GANs that declare it.
     """
 
     seeds: PositiveInt
@@ -300,7 +322,7 @@ class LeaveOneOutParams(_Section):
     train_images: PositiveInt | None
     test_images: PositiveInt | None
     never_train: list[str]
-    upsamplers: list[Upsampler]
+    folds: list[str]
 
     @model_validator(mode="after")
     def _no_more_for_baselines(self) -> LeaveOneOutParams:
@@ -334,10 +356,18 @@ class LeaksParams(_Section):
 
 
 class RegressionRule(_Section):
-    """What counts as a regression of one metric."""
+    """What counts as a regression of one metric; ``[direction, tolerance]`` in params.yaml."""
 
     direction: Literal["higher", "lower"]
     tolerance: Annotated[float, Field(ge=0)]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_a_pair(cls, value: Any) -> Any:
+        # One value a rule: `dvc exp show` has a column for every value of params.yaml.
+        if isinstance(value, list) and len(value) == 2:
+            return {"direction": value[0], "tolerance": value[1]}
+        return value
 
 
 class Params(_Section):
@@ -360,6 +390,7 @@ class Params(_Section):
     quality: QualityParams
     cffn: CffnParams
     cn: CnParams
+    activations: ActivationsParams = ActivationsParams()
     evaluate: EvaluateParams
     leave_one_out: LeaveOneOutParams
     robustness: RobustnessParams
@@ -393,6 +424,25 @@ class Params(_Section):
             raise ValueError(f"leave_one_out.never_train must name entries of gans ({known}), got {unknown}")
         return self
 
+    @model_validator(mode="after")
+    def _folds_name_gans_or_upsamplers(self) -> Params:
+        folds, settings = self.leave_one_out.folds, "leave_one_out.folds"
+        upsamplers = {
+            gan.upsampler for name, gan in self.gans.items() if name not in self.leave_one_out.never_train
+        }
+        both = [name for name in folds if name in self.gans and name in get_args(Upsampler)]
+        if both:
+            raise ValueError(f"{settings}: {both[0]} is a GAN and an upsampler, give the GAN another name")
+        unknown = [name for name in folds if name not in self.gans and name not in upsamplers]
+        if unknown:
+            raise ValueError(
+                f"{settings} must name GANs ({', '.join(self.gans)}) or upsamplers of GANs that may train "
+                f"({', '.join(sorted(upsamplers))}), got {unknown}"
+            )
+        if len(set(folds)) != len(folds):
+            raise ValueError(f"{settings} must name each GAN and upsampler once, got {folds}")
+        return self
+
     @property
     def training_gans(self) -> list[str]:
         """Names of the GANs that training, validation and the threshold may see, in file order."""
@@ -404,6 +454,10 @@ class Params(_Section):
         named = self.cffn.augmentation
         names = PROTOCOLS if named == "all" else (named,)
         return [getattr(self.protocols, name) for name in names]
+
+
+# Keys of older versions, and what they are called now.
+RENAMED = {"leave_one_out.upsamplers": "leave_one_out.folds, which names GANs and upsamplers"}
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
@@ -438,6 +492,8 @@ def _describe(error: Any, root: type[BaseModel]) -> str:
     location = tuple(part for part in error["loc"] if part != "[key]")
     key = ".".join(str(part) for part in location) or "the file"
     kind, value = error["type"], error["input"]
+    if kind == "extra_forbidden" and key in RENAMED:
+        return f"{key} is now {RENAMED[key]}"
     if kind == "extra_forbidden":
         return f"unknown key {key}, expected one of {', '.join(_known_keys(root, location))}"
     if kind == "missing":

@@ -1,11 +1,12 @@
-"""Gate: do the metrics of the workspace hold up against those of another revision?
+"""Gate: do the figures of the workspace hold up against those of another revision?
 
     python -m fakeface.regression --base main
+    python -m fakeface.regression --base main --markdown   # for a pull request or a job summary
 
-Every number in the metrics files has a dotted name: the file's path below the metrics folder without
-``.json``, then the JSON keys, for instance ``evaluation.laundered.per_gan.dcgan.auroc``. The ``regression``
-section of params.yaml maps globs over these names to the direction that is better and the tolerated change
-for the worse; the first glob that matches a name decides, and a name that none matches is not gated.
+Every number in metrics/ and reports/ has a dotted name, for instance ``evaluation.laundered.unseen.fpr`` (the
+path without ``metrics/`` and ``.json``, then the JSON keys) or ``reports.evaluation.laundered.seen.ece``. The
+``regression`` section of params.yaml maps globs over these names to the direction that is better and the
+tolerated change for the worse. The first glob that matches a name decides; others are not gated.
 """
 
 from __future__ import annotations
@@ -15,14 +16,17 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from fakeface.base.markdown import markdown_table
+from fakeface.base.stage_output import aligned
 from fakeface.params import ParamsError, RegressionRule, load_params
 
 FINE, REGRESSED, CANNOT_COMPARE = 0, 1, 2
+FOLDERS = ("metrics", "reports")
 EXIT_CODES = """exit codes:
   0  no gated metric got worse by more than its tolerance
   1  at least one did (whatever else could not be compared)
@@ -86,12 +90,6 @@ def compare(base: Metrics, now: Metrics, rules: Mapping[str, RegressionRule]) ->
     return sorted(rows, key=lambda row: (_ORDER.index(row.verdict), -row.worse_by + row.rule.tolerance))
 
 
-def unmatched_rules(names: Iterable[str], rules: Mapping[str, RegressionRule]) -> list[str]:
-    """Globs that match none of the names."""
-    names = list(names)
-    return [glob for glob in rules if not any(fnmatchcase(name, glob) for name in names)]
-
-
 def _verdict(row: Row, in_base: bool, in_now: bool) -> str:
     if not in_now:
         return "GONE"
@@ -104,26 +102,25 @@ def _verdict(row: Row, in_base: bool, in_now: bool) -> str:
     return "REGRESSION" if row.worse_by > row.rule.tolerance + _ROUNDING else "ok"
 
 
-def read_folder(folder: Path) -> dict[str, Metrics]:
-    """The metrics of every ``*.json`` below a folder, by file path relative to it.
+def read_folder(root: Path) -> dict[str, Metrics]:
+    """The figures of every ``*.json`` in ``metrics/`` and ``reports/``, by path below ``root``.
 
     Raises:
-        CannotCompareError: without such a folder or files, or for one that is no JSON.
+        CannotCompareError: without such files, or for one that is no JSON or of an old format.
     """
-    files = sorted(folder.rglob("*.json")) if folder.is_dir() else []
-    if not files:
-        raise CannotCompareError(f"{folder}: no metrics files (*.json) there")
-    return {
-        name: _parse(path.read_bytes(), name, str(path))
-        for path, name in ((path, path.relative_to(folder).as_posix()) for path in files)
+    files = {
+        path.relative_to(root).as_posix(): path for kind in FOLDERS for path in (root / kind).rglob("*.json")
     }
+    if not files:
+        raise CannotCompareError(f"{root}: no metrics files (metrics/*.json) there")
+    return {name: _parse(path.read_bytes(), name, str(path)) for name, path in sorted(files.items())}
 
 
-def read_revision(revision: str, folder: Path) -> dict[str, Metrics]:
-    """The metrics of every ``*.json`` below a folder as committed in a git revision.
+def read_revision(revision: str, root: Path) -> dict[str, Metrics]:
+    """:func:`read_folder` of what is committed in a git revision.
 
     Raises:
-        CannotCompareError: without git, such a revision or files, or for one that is no JSON.
+        CannotCompareError: without git, such a revision or files, or for one that is no JSON or old.
     """
     if revision.startswith("-"):
         raise CannotCompareError(f"base revision must be a git revision, got {revision!r}")
@@ -132,21 +129,20 @@ def read_revision(revision: str, folder: Path) -> dict[str, Metrics]:
     except subprocess.CalledProcessError as error:
         reason = error.stderr.decode(errors="replace").strip() or "no such commit in this clone"
         raise CannotCompareError(f"base revision {revision!r} cannot be read: {reason}") from None
-    relative = Path(os.path.relpath(folder)).as_posix()
+    relative = Path(os.path.relpath(root))
     try:
-        listing = _git("ls-tree", "-r", "-z", "--name-only", commit, "--", f"{relative}/")
+        folders = [f"{(relative / kind).as_posix()}/" for kind in FOLDERS]
+        listing = _git("ls-tree", "-r", "-z", "--name-only", commit, "--", *folders)
         paths = [name for name in listing.decode().split("\0") if name.endswith(".json")]
         if not paths:
             raise CannotCompareError(f"base revision {revision!r} holds no metrics files in {relative}")
         return {
             name: _parse(_git("show", f"{commit}:./{path}"), name, f"{revision}:{path}")
-            for path, name in ((path, os.path.relpath(path, relative)) for path in paths)
+            for path, name in ((path, Path(os.path.relpath(path, relative)).as_posix()) for path in paths)
         }
     except subprocess.CalledProcessError as error:
         reason = error.stderr.decode(errors="replace").strip()
-        raise CannotCompareError(
-            f"{relative} of base revision {revision!r} cannot be read: {reason}"
-        ) from None
+        raise CannotCompareError(f"base revision {revision!r} cannot be read: {reason}") from None
 
 
 def _git(*arguments: str) -> bytes:
@@ -165,24 +161,24 @@ def _parse(content: bytes, name: str, origin: str) -> Metrics:
     except (ValueError, RecursionError) as error:
         raise CannotCompareError(f"{origin}: not readable as JSON: {error}") from None
     if not isinstance(parsed, dict):
+        raise CannotCompareError(f"{origin}: figures must be a JSON object, got {type(parsed).__name__}")
+    if name.startswith("metrics/") and "fakeface_version" in parsed:
         raise CannotCompareError(
-            f"{origin}: a metrics file must be a JSON object, got {type(parsed).__name__}"
+            f"{origin}: an old format (fakeface {parsed['fakeface_version']}); since 0.2.0 metrics/ holds "
+            "headline numbers and reports/ whole blocks, so compare with a run of that version or later"
         )
-    return flatten(parsed, name.removesuffix(".json").replace("/", "."))
+    return flatten(parsed, name.removesuffix(".json").removeprefix("metrics/").replace("/", "."))
 
 
 def _select(
-    wanted: Sequence[Path], folder: Path, base: Mapping[str, Metrics], now: Mapping[str, Metrics]
+    wanted: Sequence[Path], root: Path, base: Mapping[str, Metrics], now: Mapping[str, Metrics]
 ) -> list[str]:
-    """File names below the metrics folder that ``--metrics`` asks for; all files without it."""
-    if not wanted:
-        return list(dict.fromkeys([*base, *now]))
-    selected = []
+    """Paths below the root that ``--metrics`` asks for; all files without it."""
+    everything = list(dict.fromkeys([*base, *now]))
+    selected = [] if wanted else everything
     for path in wanted:
-        name = Path(os.path.relpath(path, folder)).as_posix()
-        found = [file for file in dict.fromkeys([*base, *now]) if file == name or file.startswith(f"{name}/")]
-        if name == ".":
-            found = list(dict.fromkeys([*base, *now]))
+        name = Path(os.path.relpath(path, root)).as_posix()
+        found = [file for file in everything if name in (".", file) or file.startswith(f"{name}/")]
         for side, files in (("the base", base), ("the workspace", now)):
             if not any(file in files for file in found):
                 raise CannotCompareError(f"{path}: no such metrics file or folder in {side}")
@@ -190,44 +186,30 @@ def _select(
     return list(dict.fromkeys(selected))
 
 
-def _merged(files: Mapping[str, Metrics], selected: Iterable[str]) -> Metrics:
-    result: Metrics = {}
-    for name in selected:
-        result |= files.get(name, {})
-    return result
-
-
-def render(rows: Sequence[Row]) -> str:
-    """The rows as an aligned table."""
-    lines = [("metric", "base", "now", "change", "allowed", "verdict")]
+def cells(rows: Sequence[Row]) -> list[tuple[str, ...]]:
+    """The rows as text, below a header."""
+    lines: list[tuple[str, ...]] = [("metric", "base", "now", "change", "allowed", "verdict")]
     for row in rows:
         known = row.base is not None and row.now is not None
         change = f"{row.now - row.base:+.4f}" if known else "-"  # type: ignore[operator]
-        sign = "+" if row.rule.direction == "lower" else "-"
-        lines.append(
-            (
-                row.name,
-                _number(row.base, row.verdict != "new"),
-                _number(row.now, row.verdict != "GONE"),
-                change,
-                f"{sign}{row.rule.tolerance:.4f}",
-                row.verdict,
-            )
+        base, now = (
+            f"{value:.4f}" if value is not None else "-" if row.verdict == absent else "null"
+            for value, absent in ((row.base, "new"), (row.now, "GONE"))
         )
-    widths = [max(len(line[column]) for line in lines) for column in range(6)]
-    return "\n".join(
-        "  ".join(
-            cell.rjust(width) if 0 < column < 5 else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    )
+        allowed = f"{'+' if row.rule.direction == 'lower' else '-'}{row.rule.tolerance:.4f}"
+        lines.append((row.name, base, now, change, allowed, row.verdict))
+    return lines
 
 
-def _number(value: float | None, present: bool) -> str:
-    if value is not None:
-        return f"{value:.4f}"
-    return "null" if present else "-"
+def render_markdown(rows: Sequence[Row]) -> str:
+    """What is not `ok` as a Markdown table, the rest behind a fold: for a pull request."""
+    header, *lines = cells(rows)
+    worth, fine = ([line for line in lines if (line[-1] == "ok") is wanted] for wanted in (False, True))
+    parts = [markdown_table(header, worth)] if worth else ["No gated metric got worse than allowed."]
+    if fine:
+        table = markdown_table(header, fine)
+        parts.append(f"<details><summary>{len(fine)} within tolerance</summary>\n\n{table}\n\n</details>")
+    return "\n\n".join(parts)
 
 
 def gate(arguments: argparse.Namespace) -> int:
@@ -237,30 +219,34 @@ def gate(arguments: argparse.Namespace) -> int:
         CannotCompareError, ParamsError: where there is nothing to print a table of.
     """
     rules = load_params(arguments.params).regression
-    folder: Path = arguments.workspace
+    root: Path = arguments.workspace
     if not rules:
         raise CannotCompareError(f"{arguments.params}: regression must hold at least one rule, got none")
-    now_files = read_folder(folder)
+    now_files = read_folder(root)
     if arguments.base_dir is not None:
         base_files, label = read_folder(arguments.base_dir), str(arguments.base_dir)
     else:
-        base_files, label = read_revision(arguments.base, folder), arguments.base
-    every_name = [name for side in (base_files, now_files) for metrics in side.values() for name in metrics]
+        base_files, label = read_revision(arguments.base, root), arguments.base
     # Rules are held against all files, so that a look at one file does not call the others' rules wrong.
-    unmatched = unmatched_rules(every_name, rules)
-    selected = _select(arguments.metrics, folder, base_files, now_files)
-    base, now = _merged(base_files, selected), _merged(now_files, selected)
+    names = [name for side in (base_files, now_files) for metrics in side.values() for name in metrics]
+    unmatched = [glob for glob in rules if not any(fnmatchcase(name, glob) for name in names)]
+    selected = _select(arguments.metrics, root, base_files, now_files)
+    base, now = (
+        {name: value for file in selected for name, value in files.get(file, {}).items()}
+        for files in (base_files, now_files)
+    )
     rows = compare(base, now, rules)
 
-    print(f"base: {label}   now: {folder}\n")
-    print(render(rows))
+    print(f"{'### Regression gate' if arguments.markdown else ''}\n\nbase: {label}   now: {root}\n".lstrip())
+    header, *lines = cells(rows)
+    print(render_markdown(rows) if arguments.markdown else aligned(header, lines))
     counts = {verdict: sum(row.verdict == verdict for row in rows) for verdict in _ORDER}
     summary = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count) or "none"
     gated = {row.name for row in rows}
-    ungated_gone = sorted(set(base) - set(now) - gated)
+    gone = sorted(set(base) - set(now) - gated)
     print(f"\n{len(rows)} gated metrics: {summary}.")
-    print(f"{len((set(base) | set(now)) - gated)} metrics have no rule and are not gated", end="")
-    print(f"; {len(ungated_gone)} of them are gone, for instance {ungated_gone[0]}." if ungated_gone else ".")
+    print(f"{len((set(base) | set(now)) - gated)} figures have no rule and are not gated", end="")
+    print(f"; {len(gone)} of them are gone, for instance {gone[0]}." if gone else ".")
 
     problems = [f"regression rule {glob!r} matches no metric" for glob in unmatched]
     problems += [f"{row.name} is gone from the workspace" for row in rows if row.verdict == "GONE"]
@@ -277,7 +263,7 @@ def gate(arguments: argparse.Namespace) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m fakeface.regression",
-        description="Compare metrics with those of a git revision, metric by metric.",
+        description="Compare figures with those of a git revision, one by one.",
         epilog=EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -286,26 +272,16 @@ def _parser() -> argparse.ArgumentParser:
         "--base", metavar="REV", default="HEAD", help="git revision to compare with (default: HEAD)"
     )
     base.add_argument(
-        "--base-dir", metavar="DIR", type=Path, help="compare with the metrics in this folder instead"
+        "--base-dir", metavar="DIR", type=Path, help="compare with this folder's metrics/ and reports/"
     )
+    root = "folder that holds the metrics/ and reports/ to judge (default: this one)"
+    parser.add_argument("--workspace", metavar="DIR", type=Path, default=Path(), help=root)
+    only = "only these files or folders of the workspace, for instance metrics/evaluation.json (default: all)"
+    parser.add_argument("--metrics", metavar="PATH", type=Path, nargs="+", default=[], help=only)
     parser.add_argument(
-        "--workspace",
-        metavar="DIR",
-        type=Path,
-        default=Path("metrics"),
-        help="folder with the metrics to judge (default: metrics)",
+        "--params", metavar="FILE", type=Path, default=Path("params.yaml"), help="has the rules"
     )
-    parser.add_argument(
-        "--metrics",
-        metavar="PATH",
-        type=Path,
-        nargs="+",
-        default=[],
-        help="only these files or folders inside the workspace's metrics folder (default: all *.json)",
-    )
-    parser.add_argument(
-        "--params", metavar="FILE", type=Path, default=Path("params.yaml"), help="where the rules are"
-    )
+    parser.add_argument("--markdown", action="store_true", help="print Markdown, for a pull request")
     return parser
 
 

@@ -6,6 +6,7 @@ import copy
 import csv
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from fakeface.apps.judge import Refused, expand, judge
 from fakeface.apps.output import overlay
 from fakeface.data.preprocess import decode, preprocess
 from fakeface.detector.bundle import Bundle, load_bundle
-from fakeface.detector.decision import VERDICTS, verdicts
+from fakeface.detector.decision import VERDICTS, DecisionRule
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +60,7 @@ def test_scores_are_those_of_the_detector_in_the_order_of_the_names(
     expected, _ = bundle.detector.score_and_embed(images, 7)
     np.testing.assert_allclose([float(row["score"]) for row in rows], expected, atol=1e-6)
     assert np.ptp(expected) > 1e-4
-    words = [VERDICTS[code] for code in verdicts(expected, 0.4, 0.2)]
+    words = [VERDICTS[code] for code in DecisionRule(0.4, 0.2).verdicts(expected)]
     assert [row["verdict"] for row in rows] == words
     assert all(row["left"] == "" for row in rows)
 
@@ -72,7 +73,8 @@ def test_verdicts_part_at_the_thresholds_and_only_suspects_resemble_a_gan(
         random_picture(seed).save(name)
     detector = copy.copy(bundle.detector)
     scores = [picture.faces[0].score for picture in judge(names, detector, None)]
-    detector.lower_threshold, detector.threshold = np.quantile(np.array(scores, dtype=float), [0.3, 0.7])
+    lower, upper = (float(value) for value in np.quantile(np.array(scores, dtype=float), [0.3, 0.7]))
+    detector.rule = replace(detector.rule, threshold=upper, lower_threshold=lower)
     faces = [picture.faces[0] for picture in judge(names, detector, None, bundle.attribution)]
     assert [face.score for face in faces] == pytest.approx(scores, abs=1e-6)
     assert {face.verdict for face in faces} == set(VERDICTS)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import yaml
@@ -54,14 +55,13 @@ def whole(params: Params, root: Path, fabric: Fabric) -> dict[str, np.ndarray]:
     cffn = trainer.fit().cffn
     result = train_cn(params, cffn, trainer.train_data, trainer.val_data, fabric)
     detector = Detector(
-        cffn, result.cn, result.threshold, 64, fabric,
-        calibration=result.calibration, score_offset=result.score_offset,
+        cffn, result.cn, result.rule, 64, fabric,
     )  # fmt: skip
     test = load_split(root / "real", root / "fake", list(params.gans), "test")
     predictions = predict_protocols(params, detector, test)
     losses = [row[key] for row in trainer.history for key in ("train_loss", "val_loss")]
     scores = {name: one.scores for name, one in predictions.items()}
-    return {"losses": np.array(losses), "threshold": np.array(result.threshold), **scores}
+    return {"losses": np.array(losses), "threshold": np.array(result.rule.threshold), **scores}
 
 
 def interrupted(params: Params, root: Path, fabric: Fabric) -> dict[str, np.ndarray]:
@@ -77,7 +77,7 @@ def one_dies(params: Params, root: Path, fabric: Fabric) -> dict[str, np.ndarray
     trainer = trainer_of(params, root, fabric)
     load = trainer._load
 
-    def dying(step: int) -> tuple[np.ndarray, np.ndarray]:
+    def dying(step: int) -> tuple[np.ndarray, Any]:
         if step == 1 and fabric.global_rank == fabric.world_size - 1:
             raise FakefaceError("this process has had enough")
         return load(step)
@@ -97,6 +97,8 @@ def first_fails(params: Params, root: Path, fabric: Fabric) -> dict[str, np.ndar
     return {}
 
 
+TASKS = {task.__name__: task for task in (one_step, whole, interrupted, one_dies, first_fails)}
+
 if __name__ == "__main__":
     task, root, params_file, out = sys.argv[1:]
     with one_line_errors():
@@ -105,7 +107,7 @@ if __name__ == "__main__":
         fabric = make_fabric(all_params[0], parallel=True)
         result = {"processes": np.array(fabric.world_size)}
         for number, params in enumerate(all_params):
-            done = globals()[task](params, Path(root), fabric)
+            done = TASKS[task](params, Path(root), fabric)
             result |= {f"{number}/{name}": array for name, array in done.items()}
         if fabric.is_global_zero:
             np.savez(out, **result)

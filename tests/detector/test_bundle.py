@@ -31,8 +31,8 @@ def test_networks_and_decision_come_back(bundle: Path) -> None:
     assert loaded.detector.image_size == size == 64
     for name, tensor in made.state_dict().items():
         assert torch.equal(loaded.detector.cffn.state_dict()[name], tensor)
-    assert loaded.detector.threshold == loaded.manifest.decision.threshold == 0.4
-    assert loaded.detector.lower_threshold == 0.2
+    assert loaded.detector.rule.threshold == loaded.manifest.decision.threshold == 0.4
+    assert loaded.detector.rule.lower_threshold == 0.2
     assert loaded.faces.is_file()
 
 

@@ -30,7 +30,8 @@ from fakeface.detector.calibration import (
 from fakeface.detector.decision import load_cn
 from fakeface.detector.detector import Detector
 from fakeface.detector.score_offset import missing_detail
-from fakeface.detector.train_cn import THRESHOLD_KEY, VAL_KEY, train_cn
+from fakeface.detector.train_cn import train_cn
+from fakeface.detector.views import every_view, threshold_kinds, validation_kind
 from fakeface.models.cffn import CFFN
 from fakeface.models.weights import save_cffn
 from fakeface.params import Params
@@ -197,7 +198,7 @@ def train_in(folder: Path, params: Params, monkeypatch: pytest.MonkeyPatch) -> t
     monkeypatch.chdir(folder)
     Path("params.yaml").write_text(yaml.safe_dump(params.model_dump(mode="json")))
     runpy.run_path(str(ROOT / "pipeline/train_cn.py"), run_name="__main__")
-    return Path("models/cn.safetensors").read_bytes(), Path("metrics/cn.json").read_bytes()
+    return Path("models/cn.safetensors").read_bytes(), Path("reports/cn.json").read_bytes()
 
 
 def swap(real: Path, fakes: list[Path], split: str) -> None:
@@ -252,32 +253,32 @@ def test_the_stored_thresholds_keep_their_promises_on_validation_scores(
     detector = Detector(
         cffn,
         result.cn,
-        result.threshold,
+        result.rule,
         64,
         fabric,
-        result.calibration,
-        result.lower_threshold,
-        result.score_offset,
     )
-    pixels = val.laundered(np.arange(len(val)), params.augmentation, [params.seed, VAL_KEY, 0])
+    pixels = every_view(val, validation_kind(params.augmentation), params.seed).pixels
     # Another number of threads rounds otherwise: an image that defines a threshold may move by as much.
     scores, _ = detector.score_and_embed(pixels, 500)
     real, rounding = val.groups == 0, 1e-6
     photographs, touched = np.flatnonzero(real), False
-    for number, chain in enumerate(params.augmentation):
-        views = val.laundered(photographs, [chain], [params.seed, THRESHOLD_KEY, number, 0])
-        of_reals, _ = detector.score_and_embed(views, 500)
-        assert np.mean(of_reals > result.threshold + rounding) <= 0.2
-        touched |= bool(np.isclose(of_reals, result.threshold, rtol=0, atol=rounding).any())
+    for kind in threshold_kinds(params):
+        views = every_view(val, kind, params.seed, photographs)
+        of_reals, _ = detector.score_and_embed(views.pixels, 500)
+        assert np.mean(of_reals > result.rule.threshold + rounding) <= 0.2
+        touched |= bool(np.isclose(of_reals, result.rule.threshold, rtol=0, atol=rounding).any())
     assert touched
     below = [
-        np.mean(scores[val.groups == group] < result.lower_threshold - rounding)
+        np.mean(scores[val.groups == group] < result.rule.lower_threshold - rounding)
         for group in range(1, len(val.gans) + 1)
     ]
     assert np.mean(below) <= 0.1
     metrics = result.metrics
-    assert metrics["calibration"] == result.calibration.numbers()
-    assert (metrics["threshold"], metrics["lower_threshold"]) == (result.threshold, result.lower_threshold)
+    assert metrics["calibration"] == result.rule.calibration.numbers()
+    assert (metrics["threshold"], metrics["lower_threshold"]) == (
+        result.rule.threshold,
+        result.rule.lower_threshold,
+    )
     assert (metrics["n_val_real"], metrics["n_val_fake"]) == (10, 50)
     for name in ("val_ece_uncalibrated", "val_ece"):
         assert 0 <= metrics[name] <= 1
@@ -293,8 +294,8 @@ def test_a_stored_detector_scores_as_the_trained_one(
     torch.manual_seed(0)
     save_cffn(tmp_path / "models/cffn.safetensors", CFFN(tiny_params.cffn.feature_levels), 64)
     train_in(tmp_path, tiny_params, monkeypatch)
-    stored = load_cn("models/cn.safetensors")
-    metrics = yaml.safe_load(Path("metrics/cn.json").read_text())
+    _, stored = load_cn("models/cn.safetensors")
+    metrics = yaml.safe_load(Path("reports/cn.json").read_text())
     assert stored.calibration.numbers() == metrics["calibration"]
     assert stored.threshold == metrics["threshold"]
     assert stored.lower_threshold == metrics["lower_threshold"]
@@ -306,7 +307,7 @@ def test_noisy_photographs_are_within_the_reference(
     torch.manual_seed(0)
     cffn = CFFN(tiny_params.cffn.feature_levels).eval()
     train, val = (load_split(*image_sets, tiny_params.training_gans, split) for split in ("train", "val"))
-    score_offset = train_cn(tiny_params, cffn, train, val, make_fabric(tiny_params)).score_offset
+    score_offset = train_cn(tiny_params, cffn, train, val, make_fabric(tiny_params)).rule.score_offset
     photographs = val.images(np.flatnonzero(val.groups == 0))
     noisy = corrupt(photographs, "noise", 4, np.arange(len(photographs))[:, None])
     assert score_offset.lowest < np.median(missing_detail(noisy)) < missing_detail(photographs).min()

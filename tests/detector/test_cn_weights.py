@@ -12,20 +12,21 @@ from safetensors import safe_open
 
 from fakeface.base.files import save_tensors
 from fakeface.detector.calibration import UNCALIBRATED, Calibration
-from fakeface.detector.decision import load_cn, save_cn
+from fakeface.detector.decision import DecisionRule, load_cn, save_cn
 from fakeface.detector.score_offset import NO_SCORE_OFFSET, ScoreOffset
 from fakeface.models.cn import ClassificationNetwork
 from fakeface.models.weights import DetectorWeightsError, load_cffn
 
-REFERENCE = ScoreOffset((-9.1, 0.1 + 0.2, 1 / 3), -2.5, 0.01)
+OFFSET = ScoreOffset((-9.1, 0.1 + 0.2, 1 / 3), -2.5, 0.01)
 PLATT = Calibration("platt", 0.1 + 0.2, -1 / 3)
+RULE = DecisionRule(0.123456789, 0.1 + 0.2, PLATT, OFFSET)
 
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     torch.manual_seed(0)
     cn = ClassificationNetwork()
-    save_cn(tmp_path / "cn.safetensors", cn, 0.123456789, 0.1 + 0.2, PLATT, REFERENCE)
+    save_cn(tmp_path / "cn.safetensors", cn, RULE)
     return tmp_path / "cn.safetensors"
 
 
@@ -44,30 +45,28 @@ def rewrite(file: Path, **changes: Any) -> None:
 def test_everything_comes_back_to_the_last_bit(file: Path) -> None:
     torch.manual_seed(0)
     cn = ClassificationNetwork()
-    stored = load_cn(file)
-    assert not stored.cn.training
+    stored, rule = load_cn(file)
+    assert not stored.training
     for name, tensor in cn.state_dict().items():
-        assert torch.equal(stored.cn.state_dict()[name], tensor)
-    assert (stored.threshold, stored.lower_threshold) == (0.123456789, 0.1 + 0.2)
-    assert stored.calibration == PLATT
-    assert stored.score_offset == REFERENCE
+        assert torch.equal(stored.state_dict()[name], tensor)
+    assert rule == RULE
 
 
 def test_a_fallback_says_why_in_the_file_too(file: Path) -> None:
     fallback = Calibration("none", 1.0, 0.0, "platt: all margins are equal")
-    save_cn(file, ClassificationNetwork(), 0.5, 0.4, fallback)
-    assert load_cn(file).calibration == fallback
+    save_cn(file, ClassificationNetwork(), DecisionRule(0.5, 0.4, fallback))
+    assert load_cn(file)[1].calibration == fallback
 
 
 def test_without_more_said_nothing_is_calibrated_and_nothing_unsure(file: Path) -> None:
-    save_cn(file, ClassificationNetwork(), 0.5)
-    assert load_cn(file)[1:] == (0.5, 0.5, UNCALIBRATED, NO_SCORE_OFFSET)
+    save_cn(file, ClassificationNetwork(), DecisionRule.at(0.5))
+    assert load_cn(file)[1] == DecisionRule(0.5, 0.5, UNCALIBRATED, NO_SCORE_OFFSET)
 
 
 def test_equal_content_is_equal_bytes(file: Path) -> None:
     torch.manual_seed(0)
     again = file.with_name("again.safetensors")
-    save_cn(again, ClassificationNetwork(), 0.123456789, 0.1 + 0.2, PLATT, REFERENCE)
+    save_cn(again, ClassificationNetwork(), RULE)
     assert again.read_bytes() == file.read_bytes()
 
 
@@ -77,19 +76,19 @@ def test_equal_content_is_equal_bytes(file: Path) -> None:
         ({"calibration": ...}, "the header lacks calibration; make the file anew: dvc repro train_cn"),
         ({"calibration": ..., "lower_threshold": ...}, "the header lacks calibration, lower_threshold; make"),
         ({"score_offset": ...}, "the header lacks score_offset; make the file anew: dvc repro train_cn"),
-        ({"score_offset": [1, 2]}, "score_offset in the header: "),
+        ({"score_offset": [1, 2]}, "in the header: score_offset: "),
         (
             {"score_offset": {"coefficients": [1, 2], "lowest": 0, "highest": 1}},
             "three coefficients and a range",
         ),
         ({"network": "cffn"}, "network must be 'cn', got 'cffn'"),
-        ({"threshold": "high"}, r"threshold in the header must be in \[0, 1\], got 'high'"),
-        ({"threshold": True}, r"threshold in the header must be in \[0, 1\], got True"),
-        ({"lower_threshold": float("nan")}, r"lower_threshold in the header must be in \[0, 1\], got nan"),
-        ({"lower_threshold": 1.5}, r"lower_threshold in the header must be in \[0, 1\], got 1.5"),
-        ({"calibration": 5}, "calibration in the header"),
-        ({"calibration": {"method": "platt", "slope": 1.0}}, "calibration in the header.*bias"),
-        ({"calibration": PLATT.numbers() | {"shape": 2}}, "calibration in the header.*shape"),
+        ({"threshold": "high"}, r"in the header: threshold must be in \[0, 1\], got 'high'"),
+        ({"threshold": True}, r"in the header: threshold must be in \[0, 1\], got True"),
+        ({"lower_threshold": float("nan")}, r"in the header: lower_threshold must be in \[0, 1\], got nan"),
+        ({"lower_threshold": 1.5}, r"in the header: lower_threshold must be in \[0, 1\], got 1.5"),
+        ({"calibration": 5}, "in the header: calibration: "),
+        ({"calibration": {"method": "platt", "slope": 1.0}}, "in the header: calibration: .*bias"),
+        ({"calibration": PLATT.numbers() | {"shape": 2}}, "in the header: calibration: .*shape"),
         ({"calibration": PLATT.numbers() | {"slope": 0.0}}, "slope must be a number > 0, got 0.0"),
         ({"calibration": PLATT.numbers() | {"slope": None}}, "slope must be a number > 0, got None"),
         ({"calibration": PLATT.numbers() | {"bias": float("inf")}}, "bias must be a number, got inf"),

@@ -16,6 +16,7 @@ from lightning_fabric import Fabric
 
 from fakeface.apps.cli import main
 from fakeface.detector.calibration import Calibration
+from fakeface.detector.decision import DecisionRule
 from fakeface.detector.detector import Detector
 from fakeface.detector.export import ExportError, MissingDetail, check_export, write_onnx
 from fakeface.detector.score_offset import ScoreOffset, missing_detail
@@ -28,12 +29,9 @@ def random_detector(variant: str, unit_norm: bool = False, slope: float = 3.0) -
     return Detector(
         build_cffn(variant, (2, 3, 4), unit_norm),
         ClassificationNetwork(),
-        0.4,
+        DecisionRule(0.4, 0.2, Calibration("platt", slope, 0.25), ScoreOffset((0.3, -0.5, 0.1), -4.0, -0.5)),
         64,
         Fabric(accelerator="cpu", devices=1),
-        Calibration("platt", slope, 0.25),
-        0.2,
-        ScoreOffset((0.3, -0.5, 0.1), -4.0, -0.5),
     )
 
 

@@ -23,6 +23,7 @@ from fakeface.detector.attribution_head import (
     load_head,
     save_head,
 )
+from fakeface.detector.batches import to_input
 from fakeface.models.cffn import VARIANTS, build_cffn
 from fakeface.models.weights import DetectorWeightsError
 
@@ -137,8 +138,8 @@ def test_features_are_the_embedding_and_what_the_levels_put_out(variant: str) ->
     torch.manual_seed(0)
     cffn = build_cffn(variant, (2, 3, 4), False).eval()
     images = np.random.default_rng(0).integers(0, 256, (9, 64, 64, 3), dtype=np.uint8)
-    embedding, levels = attribution_features(cffn, images, torch.device("cpu"))
-    x = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 127.5 - 1
+    x = to_input(images, torch.device("cpu"))
+    embedding, levels = attribution_features(cffn, x)
     with torch.no_grad():
         blocks, _ = cffn.blocks_and_maps(x)
         np.testing.assert_allclose(embedding, cffn(x).numpy(), atol=1e-5)

@@ -126,7 +126,7 @@ def test_a_loss_that_is_no_number_stops_with_step_and_images(
 ) -> None:
     trainer = CffnTrainer(tiny_params, *splits, make_fabric(tiny_params))
     with torch.no_grad():
-        next(trainer.network.parameters())[0] = float("nan")
+        next(trainer.network.heads.parameters())[0] = float("nan")
     with pytest.raises(NonFiniteLossError, match=r"step 0; batch: folder/train/\d+"):
         trainer.fit()
 
@@ -151,8 +151,7 @@ def test_an_epoch_shows_as_many_pixels_as_there_are(
     params = tiny_params.model_copy(update={"cffn": cffn})
     trainer = CffnTrainer(params, train, val, make_fabric(params))
     assert trainer.steps_per_epoch == steps
-    _, images = trainer._load(0)
-    assert images.shape == (12, crop or 64, crop or 64, 3)
+    assert trainer._views(0).pixels.shape == (12, crop or 64, crop or 64, 3)
 
 
 def test_pairs_seen(tiny_params: Params, splits: tuple[DetectorData, DetectorData]) -> None:
@@ -171,17 +170,15 @@ def test_from_training_to_metrics(
     result = train_cn(tiny_params, cffn, *splits, fabric)
     for name, tensor in cffn.state_dict().items():
         assert torch.equal(tensor, before[name]), f"{name} changed although the CFFN is frozen"
-    lower = result.lower_threshold
-    detector = Detector(
-        cffn, result.cn, result.threshold, 64, fabric, result.calibration, lower, result.score_offset
-    )
-    assert detector.lower_threshold == lower
+    lower = result.rule.lower_threshold
+    detector = Detector(cffn, result.cn, result.rule, 64, fabric)
+    assert detector.rule.lower_threshold == lower
     test = load_split(*image_sets, list(tiny_params.gans), "test")
     predictions = predict_protocols(tiny_params, detector, test)
     metrics = evaluation_metrics(
-        tiny_params, detector.threshold, test, predictions, lower_threshold=detector.lower_threshold
+        tiny_params, detector.rule.threshold, test, predictions, lower_threshold=detector.rule.lower_threshold
     )
-    assert (metrics["threshold"], metrics["lower_threshold"]) == (result.threshold, lower)
+    assert (metrics["threshold"], metrics["lower_threshold"]) == (result.rule.threshold, lower)
     assert metrics["held_out"] == ["sngan", "stylegan2", "digiface_dcgan"]
     for name in ("laundered", "mild", "clean"):
         blocks = metrics[name]
@@ -208,7 +205,7 @@ def test_batch_size_of_the_evaluation_does_not_matter(
     fabric = make_fabric(tiny_params)
     cffn = CffnTrainer(tiny_params, *splits, fabric).fit().cffn
     result = train_cn(tiny_params, cffn, *splits, fabric)
-    detector = Detector(cffn, result.cn, result.threshold, 64, fabric)
+    detector = Detector(cffn, result.cn, result.rule, 64, fabric)
     test = load_split(*image_sets, ["dcgan"], "test")
     other = tiny_params.model_copy(
         update={"evaluate": tiny_params.evaluate.model_copy(update={"batch_size": 20})}

@@ -6,14 +6,14 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fakeface.detector.decision import VERDICTS, verdicts
+from fakeface.detector.decision import VERDICTS, DecisionRule
 
 # Few values, so that scores and thresholds coincide.
 VALUE = st.one_of(st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0]), st.floats(0, 1))
 
 
 def named(scores: list[float], threshold: float, lower_threshold: float) -> list[str]:
-    return [VERDICTS[index] for index in verdicts(np.array(scores), threshold, lower_threshold)]
+    return [VERDICTS[index] for index in DecisionRule(threshold, lower_threshold).verdicts(np.array(scores))]
 
 
 def test_scores_at_the_thresholds_are_unsure() -> None:

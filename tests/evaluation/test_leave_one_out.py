@@ -10,19 +10,11 @@ import pytest
 from fakeface.base.runtime import make_fabric
 from fakeface.data.image_sets import Folders
 from fakeface.detector.batches import DetectorData, load_split
-from fakeface.detector.train_cn import THRESHOLD_KEY
-from fakeface.evaluation.baselines import BASELINES
-from fakeface.evaluation.compare import fold_metrics, nested_metrics
-from fakeface.evaluation.folds import gan_fold, nested_folds, upsampler_fold
-from fakeface.evaluation.leave_one_out import (
-    COMPARED,
-    Trained,
-    score_compared,
-    score_fold,
-    score_nested,
-    train_detector,
-    with_frozen_threshold,
-)
+from fakeface.detector.views import Views, every_view, threshold_kinds
+from fakeface.evaluation.baselines import BASELINES, COMPARED, score_compared, with_frozen_threshold
+from fakeface.evaluation.compare import fold_metrics, nested_headline, nested_report
+from fakeface.evaluation.folds import make_fold
+from fakeface.evaluation.leave_one_out import Trained, score_fold, score_nested, train_detector
 from fakeface.params import Params, load_params
 
 ROOT = Path(__file__).parents[2]
@@ -37,7 +29,7 @@ def quick(tiny_params: Params) -> Params:
 
 
 def test_detector_and_baseline_on_one_fold(quick: Params, image_sets: tuple[Path, Path]) -> None:
-    fold = gan_fold(quick, "dcgan")
+    fold = make_fold(quick, "dcgan")
     assert fold.train_gans == ("wgan",)
     methods = {"detector": train_detector, "dct": with_frozen_threshold(BASELINES["dct"])}
     fabric = make_fabric(quick)
@@ -64,12 +56,17 @@ def test_thinned_folds_keep_every_validation_photograph(quick: Params, image_set
     thin = quick.model_copy(update={"leave_one_out": settings})
     sizes: list[list[int]] = []
 
-    def count(params: Params, train: DetectorData, val: DetectorData, fabric: object) -> Trained:
+    def count(params: Params, train: DetectorData, val: DetectorData, *_: object) -> Trained:
         sizes.extend([np.bincount(train.groups).tolist(), np.bincount(val.groups).tolist()])
-        return Trained(lambda images: images.mean(axis=(1, 2, 3)) / 255, 0.5)
+        return Trained(lambda views: views.pixels.mean(axis=(1, 2, 3)) / 255, 0.5)
 
     scores = score_fold(
-        thin, gan_fold(thin, "dcgan"), {"count": count}, [0], Folders(image_sets[0].parent), make_fabric(thin)
+        thin,
+        make_fold(thin, "dcgan"),
+        {"count": count},
+        [0],
+        Folders(image_sets[0].parent),
+        make_fabric(thin),
     )
     assert sizes == [[8, 8], [10, 2]]
     assert np.bincount(scores.labels).tolist() == [5, 5]
@@ -81,7 +78,7 @@ def test_methods_that_ours_is_compared_with(quick: Params, image_sets: tuple[Pat
     settings = quick.leave_one_out.model_copy(update={"never_train": []})
     gans = {name: load_params(ROOT / "params.yaml").gans[name] for name in names}
     params = quick.model_copy(update={"leave_one_out": settings, "gans": gans})
-    fold = upsampler_fold(params, "transposed")
+    fold = make_fold(params, "transposed")
     scores = score_compared(params, fold, Folders(image_sets[0].parent), make_fabric(params))
     assert [run.method for run in scores.runs] == list(COMPARED)
     for run in scores.runs:
@@ -98,22 +95,27 @@ def test_methods_that_ours_is_compared_with(quick: Params, image_sets: tuple[Pat
 
 
 def test_nested_scores_are_those_of_validation_images(quick: Params, image_sets: tuple[Path, Path]) -> None:
-    folds = score_nested(quick, nested_folds(quick), Folders(image_sets[0].parent), make_fabric(quick))
+    nested = score_nested(quick, Folders(image_sets[0].parent), make_fabric(quick))
+    folds = nested["gans"]
     assert list(folds) == ["dcgan", "wgan"]
     for gan, scores in folds.items():
         assert all("/val/" in name for name in scores.names)
         assert set(scores.gans) == {"", gan}
         assert list(scores.runs[0].scores) == ["laundered", "mild", "clean", "corrupted"]
-    metrics = nested_metrics(folds, {})
+    report = nested_report(nested)
+    metrics = report["gans"]
     corrupted = np.mean([values["corrupted"] for values in metrics["auroc_per_fold"].values()])
     assert metrics["corrupted"]["auroc"]["mean"] == pytest.approx(corrupted)
     assert set(metrics["auroc_per_fold"]) == {"dcgan", "wgan"}
     mean = np.mean([values["mild"] for values in metrics["auroc_per_fold"].values()])
     assert metrics["mild"]["auroc"]["mean"] == pytest.approx(mean)
-    alone = nested_metrics({}, {})
+    assert "needs two upsamplers" in report["upsamplers"]["undefined"]["mild"]
+    headline = nested_headline(report)
+    assert headline["gans"]["corrupted"] == metrics["corrupted"]["auroc"]["mean"]
+    assert headline["upsamplers"] == {"laundered": None, "corrupted": None}
+    alone = nested_report({"gans": {}, "upsamplers": {}})["gans"]
     assert alone["mild"] is None
     assert "needs two GANs" in alone["undefined"]["mild"]
-    assert "needs two upsamplers" in metrics["upsamplers"]["undefined"]["mild"]
 
 
 def test_no_method_is_shown_the_left_out_gan(quick: Params, image_sets: tuple[Path, Path]) -> None:
@@ -121,21 +123,21 @@ def test_no_method_is_shown_the_left_out_gan(quick: Params, image_sets: tuple[Pa
     seen: list[DetectorData] = []
     scored: list[list[np.ndarray]] = []
 
-    def spy(params: Params, train: DetectorData, val: DetectorData, fabric: object) -> Trained:
+    def spy(params: Params, train: DetectorData, val: DetectorData, *_: object) -> Trained:
         seen.extend([train, val])
         assert params.training_gans == ["wgan"]
         images: list[np.ndarray] = []
         scored.append(images)
 
-        def score(batch: np.ndarray) -> np.ndarray:
-            images.append(batch)
-            return np.zeros(len(batch))
+        def score(views: Views) -> np.ndarray:
+            images.append(views.pixels)
+            return np.zeros(len(views))
 
         return Trained(score, 0.5)
 
     score_fold(
         quick,
-        gan_fold(quick, "dcgan"),
+        make_fold(quick, "dcgan"),
         {"spy": spy},
         [3, 4],
         Folders(image_sets[0].parent),
@@ -153,10 +155,10 @@ def test_a_baselines_threshold_follows_the_rule(quick: Params, image_sets: tuple
     def brightness(*_: object) -> object:
         return lambda images: images.mean(axis=(1, 2, 3)) / 255
 
-    trained = with_frozen_threshold(brightness)(quick, train, val, make_fabric(quick))
+    trained = with_frozen_threshold(brightness)(quick, train, val, make_fabric(quick), 0)
+    photographs = np.flatnonzero(val.groups == 0)
     scores = [
-        trained.score(val.laundered(np.arange(10), [chain], [quick.seed, THRESHOLD_KEY, number, 0]))
-        for number, chain in enumerate(quick.augmentation)
+        trained.score(every_view(val, kind, quick.seed, photographs)) for kind in threshold_kinds(quick)
     ]
     assert all((of_chain > trained.threshold).mean() <= quick.cn.target_fpr for of_chain in scores)
     assert trained.threshold in np.concatenate(scores)

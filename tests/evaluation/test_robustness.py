@@ -21,7 +21,7 @@ from fakeface.base.runtime import make_fabric
 from fakeface.data.corruptions import CORRUPTIONS, corrupt, unavailable
 from fakeface.data.image_sets import ImageSet
 from fakeface.detector.batches import DetectorData, load_split
-from fakeface.detector.decision import save_cn
+from fakeface.detector.decision import DecisionRule, save_cn
 from fakeface.detector.detector import Detector
 from fakeface.evaluation.evaluate import evaluation_metrics, predict_protocols
 from fakeface.evaluation.robustness import ROBUSTNESS_KEY, corrupted_scores, robustness_metrics
@@ -80,7 +80,7 @@ def case(image_sets: tuple[Path, Path]) -> Case:
     test = load_split(*image_sets, list(params.gans), "test")
     # Among the scores, so that precision, recall and false positives all have something to say.
     clean = detector.score_and_embed(test.images(np.arange(len(test))), BATCH)[0]
-    detector.threshold = float(np.median(clean))
+    detector.rule = DecisionRule.at(float(np.median(clean)))
     detector.seen.clear()
     metrics = robustness_metrics(params, detector, test)
     return Case(params, detector, test, metrics, list(detector.seen))
@@ -121,7 +121,9 @@ def test_figures_are_those_of_both_classes_corrupted_and_of_no_single_one(
     clean = case.scores(images)
 
     def block(scores: np.ndarray) -> dict[str, Any]:
-        return score_block(fake, scores, case.detector.threshold, bootstrap=BOOTSTRAP, seed=case.params.seed)
+        return score_block(
+            fake, scores, case.detector.rule.threshold, bootstrap=BOOTSTRAP, seed=case.params.seed
+        )
 
     for family, strength in GRID:
         scores = case.scores(corrupted(case, images, family, strength))
@@ -150,7 +152,7 @@ def test_the_file_keeps_the_contract(case: Case) -> None:
     metrics = case.metrics
     assert metrics["skipped"] == unavailable()
     assert metrics["held_out"] == case.params.held_out
-    assert metrics["threshold"] == case.detector.threshold
+    assert metrics["threshold"] == case.detector.rule.threshold
     expected = {family: [f"{strength:g}" for f, strength in GRID if f == family] for family, _ in GRID}
     expected = {"none": ["0"]} | expected
     assert {family: list(metrics[family]) for family in expected} == expected
@@ -173,7 +175,7 @@ def test_none_is_the_clean_protocol(case: Case, image_sets: tuple[Path, Path]) -
     params = small_params(**{"robustness.images": 100})
     test = load_split(*image_sets, ["dcgan", "sngan"], "test")
     predictions = predict_protocols(params, case.detector, test)
-    clean = evaluation_metrics(params, case.detector.threshold, test, predictions)["clean"]
+    clean = evaluation_metrics(params, case.detector.rule.threshold, test, predictions)["clean"]
     none = robustness_metrics(params, case.detector, test)["none"]["0"]
     names = ["n_real", "n_fake", *METRICS, *(f"{name}_ci95" for name in METRICS)]
     assert {name: none[name] for name in names} == {name: clean["overall"][name] for name in names}
@@ -262,8 +264,8 @@ def test_a_rerun_of_the_script_gives_the_same_bytes(
         (tmp_path / "data" / name).symlink_to(folder)
     (tmp_path / "models").mkdir()
     save_cffn("models/cffn.safetensors", case.detector.cffn, 64)
-    save_cn("models/cn.safetensors", case.detector.cn, case.detector.threshold)
-    names = ("metrics/robustness.json", "plots/robustness.json", "plots/robustness.png")
+    save_cn("models/cn.safetensors", case.detector.cn, case.detector.rule)
+    names = ("reports/robustness.json", "plots/robustness.json", "plots/robustness.png")
     runs = []
     for _ in range(2):
         runpy.run_path(str(REPOSITORY / "pipeline" / "robustness.py"), run_name="__main__")

@@ -89,24 +89,14 @@ def entry(name: str, **changes: Any) -> GanParams:
 def test_a_public_generator_computes_what_its_publisher_computes(
     name: str, checkpoint: Callable[[str], Path]
 ) -> None:
+    """The network in double precision; and through the registry and the sampler, as the pipeline does."""
     path, ref = checkpoint(name), reference(PUBLIC[name][0])
-    network = READERS[entry(name).loader](path)
-    z, step = torch.from_numpy(ref.z), ref.stride
+    network, step = READERS[entry(name).loader](path), ref.stride
+    # One image: in double precision it costs as much as six in single.
     with torch.inference_mode():
-        double = network(z.double())[:, :, ::step, ::step].numpy()
-        single = network.float()(z)[:, :, ::step, ::step].numpy()
-    assert np.abs(double - ref.output_float64).max() <= 1e-6
-    assert np.abs(single - ref.output).max() <= 1e-4
-    assert np.sqrt(np.square(single - ref.output).mean()) <= 1e-5
-
-
-@pytest.mark.parametrize("name", PUBLIC)
-def test_a_public_generator_is_shown_in_the_right_colours(
-    name: str, checkpoint: Callable[[str], Path]
-) -> None:
-    """Through the registry and the sampler, as the pipeline does: 8-bit RGB."""
-    ref = reference(PUBLIC[name][0])
-    generator = registry.load(name, entry(name, weights=str(checkpoint(name))))
+        double = network(torch.from_numpy(ref.z[:1]).double())[:, :, ::step, ::step].numpy()
+    assert np.abs(double - ref.output_float64[:1]).max() <= 1e-6
+    generator = registry.load(name, entry(name, weights=str(path)))
     # Not padded to the pipeline's batch: most of the work would be images that nobody looks at.
     shown = generator.to(torch.device("cpu"), len(ref.z)).sample(ref.z)
     pixels = shown[:, :: ref.display_stride, :: ref.display_stride]

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from scipy import ndimage
 
 from fakeface.base.lite0 import build_network, default_weights
-from fakeface.detector.decision import load_cn, save_cn
+from fakeface.detector.decision import DecisionRule, load_cn, save_cn
 from fakeface.models.cffn import CFFN, VARIANTS, FeatureNetwork, build_cffn, high_pass
 from fakeface.models.cn import ClassificationNetwork
 from fakeface.models.weights import DetectorWeightsError, load_cffn, save_cffn
@@ -83,16 +83,16 @@ def test_weights_round_trip(variant: str, tmp_path: Path) -> None:
     torch.manual_seed(0)
     cffn, cn = build_cffn(variant, (1, 3, 4), unit_norm=True).eval(), ClassificationNetwork(384).eval()
     save_cffn(tmp_path / "cffn.safetensors", cffn, 64)
-    save_cn(tmp_path / "cn.safetensors", cn, 0.123456789)
+    save_cn(tmp_path / "cn.safetensors", cn, DecisionRule.at(0.123456789))
     x = torch.randn(2, 3, 64, 64)
     loaded, image_size = load_cffn(tmp_path / "cffn.safetensors")
-    stored = load_cn(tmp_path / "cn.safetensors")
-    assert (image_size, stored.threshold) == (64, 0.123456789)
+    stored_cn, rule = load_cn(tmp_path / "cn.safetensors")
+    assert (image_size, rule.threshold) == (64, 0.123456789)
     assert type(loaded) is type(cffn)
     maps = cffn.level_maps(x)
     torch.testing.assert_close(loaded(x), cffn(x), rtol=0, atol=0)
     joint = FeatureNetwork.joint_map(maps)
-    torch.testing.assert_close(stored.cn(joint), cn(joint), rtol=0, atol=0)
+    torch.testing.assert_close(stored_cn(joint), cn(joint), rtol=0, atol=0)
 
 
 def test_an_unknown_variant_is_refused(tmp_path: Path) -> None:
@@ -151,7 +151,7 @@ def test_training_leaves_the_imagenet_weights_alone() -> None:
 
 
 def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
-    save_cn(tmp_path / "cn.safetensors", ClassificationNetwork(), 0.5)
+    save_cn(tmp_path / "cn.safetensors", ClassificationNetwork(), DecisionRule.at(0.5))
     with pytest.raises(DetectorWeightsError, match="network must be 'cffn', got 'cn'"):
         load_cffn(tmp_path / "cn.safetensors")
     (tmp_path / "bad.safetensors").write_bytes(b"\x00" * 50)

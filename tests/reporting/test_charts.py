@@ -62,8 +62,8 @@ def test_a_missing_file_is_named_and_an_older_report_stays(tmp_path: Path) -> No
     with pytest.raises(Exception, match=r"detector"):
         write_report(tmp_path, tmp_path / "report.html")
     assert (tmp_path / "report.html").read_text() == "older"
-    with pytest.raises(ReportError, match=r"metrics/evaluation.json: no such file; dvc repro makes it"):
-        Run(tmp_path).json("metrics/evaluation.json")
+    with pytest.raises(ReportError, match=r"reports/evaluation.json: no such file; dvc repro makes it"):
+        Run(tmp_path).json("reports/evaluation.json")
     (tmp_path / "bad.json").write_text("{")
     with pytest.raises(ReportError, match=r"bad.json: not readable as JSON"):
         Run(tmp_path).json("bad.json")

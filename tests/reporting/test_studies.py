@@ -44,13 +44,13 @@ def test_every_experiment_is_a_valid_change_of_the_params(study: Any, name: str)
 
 def test_the_stage_or_those_before_it_read_what_the_studies_change() -> None:
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
-    before = (stages["generate"]["do"], stages["curate"])
+    before = (stages["generate"]["do"], stages["curate"], stages["nested_folds"])
     read = [*stages[STAGE]["params"], *(param for stage in before for param in stage["params"])]
     for study in STUDIES.values():
         for changes in (SETTING, *study.experiments.values()):
             for change in changes:
-                key = change.split("=")[0].split(".")[0]
-                assert key in read, key
+                key = change.split("=")[0]
+                assert any(f"{key}.".startswith(f"{param}.") for param in read), key
 
 
 def experiment(ref: str, mean: float, conditions: Sequence[str] = CONDITIONS) -> None:
@@ -59,9 +59,11 @@ def experiment(ref: str, mean: float, conditions: Sequence[str] = CONDITIONS) ->
     protocols = dict.fromkeys(conditions, auroc)
     dcgan = {"n_before": 10, "n_after": 9, "before": {"kid": 0.7}, "after": {"kid": 0.5, "kid_std": 0.1}}
     curation = {"gans": {"dcgan": dcgan, "pggan": {"n_before": 4, "n_after": 4}, "lsgan": dcgan}}
-    Path("metrics").mkdir(exist_ok=True)
-    Path("metrics/nested_validation.json").write_text(json.dumps(protocols | {"upsamplers": protocols}))
-    Path("metrics/curation.json").write_text(json.dumps(curation))
+    Path("reports").mkdir(exist_ok=True)
+    Path("reports/nested_validation.json").write_text(
+        json.dumps({"gans": protocols, "upsamplers": protocols})
+    )
+    Path("reports/curation.json").write_text(json.dumps(curation))
     Path("params.yaml").write_text("precision: bf16\n")
     time = str(1_700_000_000 + int(1000 * mean))
     environment = os.environ | {"GIT_COMMITTER_DATE": f"{time} +0000"}
@@ -174,7 +176,7 @@ def test_a_table_of_nothing_is_one_line(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit):
         main(["table", "curation"])
-    assert "error: results/study_curation.json: no such metrics file" in capsys.readouterr().err
+    assert "error: results/study_curation.json: no such file of figures" in capsys.readouterr().err
 
 
 def test_a_study_begins_from_the_committed_params_only(

@@ -18,7 +18,7 @@ from fakeface.reporting.tables import main, results_tables, update_readme
 GANS = {"dcgan": 0.8, "wgan_gp": 0.6, "sngan": 0.5}
 README = """# Title
 
-<!-- table: results --metrics metrics -->
+<!-- table: results --reports reports -->
 stale
 <!-- end table -->
 
@@ -77,10 +77,10 @@ def write(path, content):
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    write(tmp_path / "metrics/evaluation.json", evaluation(["sngan"]))
+    write(tmp_path / "reports/evaluation.json", evaluation(["sngan"]))
     for gan in GANS:
-        write(tmp_path / f"metrics/quality/{gan}.json", quality())
-    write(tmp_path / "results/initial/metrics/evaluation.json", evaluation(["wgan_gp", "sngan"], seed=1))
+        write(tmp_path / f"reports/quality/{gan}.json", quality())
+    write(tmp_path / "results/initial/reports/evaluation.json", evaluation(["wgan_gp", "sngan"], seed=1))
     write(tmp_path / "results/expanded/evaluation.json", evaluation(["sngan"], seed=2))
     (tmp_path / "README.md").write_text(README)
     return tmp_path
@@ -105,7 +105,7 @@ def assert_rectangular(text):
 def test_detection_table_shows_the_metrics(project, capsys):
     assert main(["results"]) == 0
     text = capsys.readouterr().out
-    content = json.loads((project / "metrics/evaluation.json").read_text())
+    content = json.loads((project / "reports/evaluation.json").read_text())
     block = content["mild"]["per_gan"]["wgan_gp"]
     low, high = block["auroc_ci95"]
     row = cells(text, "wgan_gp")
@@ -115,6 +115,19 @@ def test_detection_table_shows_the_metrics(project, capsys):
     assert cells(text, "sngan")[1] == "**unseen**"
     assert cells(text, "all unseen")[2] == cells(text, "sngan")[2]
     assert "60 test photographs against that row's fakes (120 in all)" in text
+    assert_rectangular(text)
+
+
+def test_summary_shows_auroc_recall_and_false_positives_under_laundering(project, capsys):
+    assert main(["results", "--part", "summary"]) == 0
+    text = capsys.readouterr().out
+    blocks = json.loads((project / "metrics/evaluation.json").read_text())["laundered"]
+    block = blocks["per_gan"]["wgan_gp"]
+    low, high = block["auroc_ci95"]
+    auroc, recall = f"{block['auroc']:.3f} [{low:.3f}, {high:.3f}]", f"{block['recall']:.3f}"
+    assert cells(text, "wgan_gp") == ["wgan_gp", "seen", auroc, recall]
+    assert cells(text, "all unseen")[2:] == cells(text, "sngan")[2:]
+    assert f"{blocks['overall']['fpr']:.1%} are above it" in text
     assert_rectangular(text)
 
 
@@ -129,24 +142,24 @@ def test_quality_table_names_the_extractor(project, capsys):
 def test_quality_table_of_inception_uses_the_standard_names(project):
     for gan in GANS:
         write(
-            project / f"metrics/quality/{gan}.json",
+            project / f"reports/quality/{gan}.json",
             quality("inception-v3-compat", fid=30.0, inception_score=3.0),
         )
-    text = results_tables(project / "metrics", "quality")
+    text = results_tables(project / "reports", "quality")
     assert cells(text, "GAN")[2:4] == ["FID ↓", "Inception Score ↑"]
 
 
 def test_quality_files_of_former_gans_are_ignored(project):
-    before = results_tables(project / "metrics")
-    write(project / "metrics/quality/former.json", quality())
-    assert results_tables(project / "metrics") == before
+    before = results_tables(project / "reports")
+    write(project / "reports/quality/former.json", quality())
+    assert results_tables(project / "reports") == before
 
 
 def test_undefined_values_and_missing_intervals_are_shown(project):
     content = evaluation([], bootstrap=0)
     content["laundered"]["per_gan"]["dcgan"]["precision"] = None
-    write(project / "metrics/evaluation.json", content)
-    text = results_tables(project / "metrics", "detection")
+    write(project / "reports/evaluation.json", content)
+    text = results_tables(project / "reports", "detection")
     assert cells(text, "dcgan")[3] == "–"
     assert "[" not in cells(text, "dcgan")[2]
     assert "all unseen" not in text
@@ -155,7 +168,7 @@ def test_undefined_values_and_missing_intervals_are_shown(project):
 def test_compare_table_sets_two_runs_side_by_side(project, capsys):
     assert main(["compare", "results/initial", "results/expanded", "--names", "initial", "expanded"]) == 0
     text = capsys.readouterr().out
-    initial = json.loads((project / "results/initial/metrics/evaluation.json").read_text())
+    initial = json.loads((project / "results/initial/reports/evaluation.json").read_text())
     expanded = json.loads((project / "results/expanded/evaluation.json").read_text())
     blocks = [run["laundered"]["per_gan"]["wgan_gp"] for run in (initial, expanded)]
     row = cells(text, "wgan_gp")
@@ -171,7 +184,7 @@ def test_compare_table_leaves_a_gap_for_a_gan_of_one_run(project, capsys):
     content = evaluation(["sngan"])
     for protocol in ("laundered", "mild", "clean"):
         del content[protocol]["per_gan"]["dcgan"]
-    write(project / "results/initial/metrics/evaluation.json", content)
+    write(project / "results/initial/reports/evaluation.json", content)
     assert main(["compare", "results/initial", "results/expanded"]) == 0
     row = cells(capsys.readouterr().out, "dcgan")
     assert (row[1], row[2], row[3]) == ("–", "yes", "–")
@@ -182,7 +195,7 @@ def test_readme_round_trip(project):
     assert (project / "README.md").read_text() == README
     assert main(["readme", "README.md"]) == 0
     text = (project / "README.md").read_text()
-    assert results_tables(project / "metrics") in text
+    assert results_tables(project / "reports") in text
     assert "stale" not in text
     for kept in (
         "# Title\n",
@@ -202,7 +215,7 @@ def test_check_notices_new_metrics_and_edited_tables(project, capsys):
     assert main(["readme", "README.md", "--check"]) == 1
     assert "README.md: tables are out of date; run python -m" in capsys.readouterr().err
     (project / "README.md").write_text(text)
-    write(project / "metrics/evaluation.json", evaluation(["sngan"], seed=7))
+    write(project / "reports/evaluation.json", evaluation(["sngan"], seed=7))
     assert main(["readme", "README.md", "--check"]) == 1
 
 
@@ -231,8 +244,8 @@ def test_marker_paths_are_relative_to_the_readme(project, monkeypatch):
         ("<!-- table: results --help -->\n<!-- end table -->", "line 1: a marker must make a table"),
         ("<!-- table: results\n<!-- end table -->", "line 1: a marker must be one line that ends in -->"),
         (
-            "<!-- table: results --metrics gone -->\n<!-- end table -->",
-            "gone/evaluation.json: no such metrics file",
+            "<!-- table: results --reports gone -->\n<!-- end table -->",
+            "gone/evaluation.json: no such file of figures",
         ),
     ],
 )
@@ -249,29 +262,29 @@ def test_missing_readme_is_named(project, capsys):
 
 
 def test_missing_files_and_keys_are_named(project, capsys):
-    (project / "metrics/quality/wgan_gp.json").unlink()
+    (project / "reports/quality/wgan_gp.json").unlink()
     assert main(["results"]) == 2
-    assert "metrics/quality/wgan_gp.json: no such metrics file" in capsys.readouterr().err
+    assert "reports/quality/wgan_gp.json: no such file of figures" in capsys.readouterr().err
 
-    write(project / "metrics/quality/wgan_gp.json", {"extractor": "efficientnet-lite0"})
+    write(project / "reports/quality/wgan_gp.json", {"extractor": "efficientnet-lite0"})
     assert main(["results"]) == 2
     assert "wgan_gp.json: key fd_efficientnet_lite0 is missing" in capsys.readouterr().err
 
     content = evaluation(["sngan"])
     del content["mild"]["per_gan"]["dcgan"]["recall"]
-    write(project / "metrics/evaluation.json", content)
+    write(project / "reports/evaluation.json", content)
     assert main(["results"]) == 2
-    assert "metrics/evaluation.json: key mild.per_gan.dcgan.recall is missing" in capsys.readouterr().err
+    assert "reports/evaluation.json: key mild.per_gan.dcgan.recall is missing" in capsys.readouterr().err
 
-    (project / "metrics/evaluation.json").write_text("{")
+    (project / "reports/evaluation.json").write_text("{")
     assert main(["results"]) == 2
-    assert "metrics/evaluation.json: not readable as JSON" in capsys.readouterr().err
+    assert "reports/evaluation.json: not readable as JSON" in capsys.readouterr().err
 
 
 def test_command_line(project):
     command = [sys.executable, "-m", "fakeface.reporting.tables"]
     done = subprocess.run([*command, "results"], capture_output=True, encoding="utf-8", check=True)
-    assert done.stdout.strip() == results_tables(project / "metrics")
+    assert done.stdout.strip() == results_tables(project / "reports")
     assert subprocess.run([*command, "nonsense"], capture_output=True).returncode == 2
 
 

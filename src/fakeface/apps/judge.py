@@ -14,7 +14,8 @@ from fakeface.data.archives import IMAGE_SUFFIXES, MAX_MEMBER_BYTES
 from fakeface.data.faces import FaceFinder, FaceTooSmallError, align
 from fakeface.data.preprocess import CorruptImageError, ImageTooSmallError, decode, preprocess
 from fakeface.detector.attribution_head import AttributionHead, attribution_features
-from fakeface.detector.decision import VERDICTS, verdicts
+from fakeface.detector.batches import to_input
+from fakeface.detector.decision import VERDICTS
 from fakeface.detector.detector import Detector
 
 STANDARD_INPUT = "-"
@@ -217,13 +218,13 @@ def score_faces(
     if not prepared:
         return result
     scores, _ = detector.score_and_embed(np.stack(list(prepared.values())), batch_size)
-    decided = verdicts(scores, detector.threshold, detector.lower_threshold)
+    decided = detector.rule.verdicts(scores)
     for index, score, verdict in zip(prepared, scores, decided, strict=True):
         result[index] = replace(result[index], score=float(score), verdict=VERDICTS[verdict])
     suspects = [index for index in prepared if result[index].verdict != "real"]
     if attribution is not None and suspects:
         images = np.stack([prepared[index] for index in suspects])
-        parts = attribution_features(detector.cffn, images, detector.fabric.device)
+        parts = attribution_features(detector.cffn, to_input(images, detector.fabric.device))
         for index, name in zip(suspects, attribution.names(np.hstack(parts)), strict=True):
             result[index] = replace(result[index], resembles=name)
     return result

@@ -60,7 +60,7 @@ def write_table(pictures: Iterable[Picture], out: IO[str], detector: Detector) -
         out.flush()
         yield picture
     if judged:
-        lower, upper = detector.lower_threshold, detector.threshold
+        lower, upper = detector.rule.lower_threshold, detector.rule.threshold
         real = f"real below {lower:.4f}, unsure between" if lower < upper else "else real"
         out.write(
             "\nSecond column: P(fake), were photographs and fakes equally many. Called fake above "

@@ -92,7 +92,14 @@ class _ZeroBefore(nn.Conv2d):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """As ``nn.Conv2d`` with a kernel that is one larger."""
-        return self._conv_forward(x, nn.functional.pad(self.weight, (1, 0, 1, 0)), self.bias)
+        return self._conv_forward(x, padded_weight(self), self.bias)
+
+
+def padded_weight(convolution: nn.Conv2d) -> torch.Tensor:
+    """The weights that a convolution of a fused network works with."""
+    if isinstance(convolution, _ZeroBefore):
+        return nn.functional.pad(convolution.weight, (1, 0, 1, 0))
+    return convolution.weight
 
 
 def _fold_padding(convolution: nn.Conv2d) -> None:

@@ -23,11 +23,11 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise TableError(f"{path}: no such metrics file") from None
+        raise TableError(f"{path}: no such file of figures") from None
     except ValueError as error:
         raise TableError(f"{path}: not readable as JSON: {error}") from None
     if not isinstance(content, dict):
-        raise TableError(f"{path}: a metrics file must be a JSON object, got {type(content).__name__}")
+        raise TableError(f"{path}: figures must be a JSON object, got {type(content).__name__}")
     return content
 
 

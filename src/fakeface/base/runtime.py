@@ -15,6 +15,7 @@ from lightning_fabric import Fabric
 from lightning_fabric.strategies import DDPStrategy
 
 from fakeface import __version__
+from fakeface.base.files import write_json
 from fakeface.params import Params, ParamsError
 
 FABRIC_PRECISION = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
@@ -86,7 +87,7 @@ def device_name(device: torch.device) -> str:
 
 
 def provenance(params: Params, device: str = "cpu") -> dict[str, Any]:
-    """Versions, seed and device; no time and no host name, so that a rerun gives the same bytes."""
+    """What made a figure: versions, seed and device; no time and no host name."""
     return {
         "fakeface_version": __version__,
         "torch_version": version("torch").split("+")[0],
@@ -94,6 +95,46 @@ def provenance(params: Params, device: str = "cpu") -> dict[str, Any]:
         "device": device,
     }
 
+
+def headline_number(value: Any) -> Any:
+    """A figure as metrics/ holds it: four decimals, or two digits of what is smaller; dicts recursively.
+
+    What differs by less is noise of the machine, and would fill `dvc metrics diff`.
+    """
+    if isinstance(value, dict):
+        return {key: headline_number(item) for key, item in value.items()}
+    if not isinstance(value, float):
+        return value
+    return round(value, 4) if abs(value) >= 0.001 else float(f"{value:.2g}")
+
+
+def write_figures(
+    name: str,
+    params: Params,
+    report: dict[str, Any],
+    headline: dict[str, Any] | None = None,
+    *,
+    device: str = "cpu",
+    root: Path = Path(),
+) -> None:
+    """Write ``reports/<name>.json`` and, with a headline, ``metrics/<name>.json``, rounded.
+
+    Args:
+        name: of the file, without its ending; it may have a folder.
+        params: of the experiment.
+        report: whole blocks of figures.
+        headline: the few of them that ``dvc metrics diff`` and ``dvc exp show`` are for: numbers that a rerun
+            on the same machine repeats, no versions, seeds, devices or times.
+        device: that the figures were computed on, see :func:`fakeface.base.runtime.device_name`.
+        root: folder of the pipeline.
+    """
+    write_json(root / "reports" / f"{name}.json", provenance(params, device) | report)
+    if headline is not None:
+        write_json(root / "metrics" / f"{name}.json", headline_number(headline))
+
+
+# -------------------------------------------------------------------------------------------------
+# Learning curves through DVCLive.
 
 Log = Callable[[int, dict[str, float]], None]
 

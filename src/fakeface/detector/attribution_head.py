@@ -8,12 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from sklearn.covariance import LedoitWolf
 
 from fakeface.base.errors import FakefaceError
 from fakeface.base.files import save_tensors
-from fakeface.detector.batches import to_input
-from fakeface.models.cffn import FeatureNetwork
+from fakeface.models.cffn import FeatureNetwork, NetworkInput
 from fakeface.models.weights import DetectorWeightsError, load_tensors
 
 # -------------------------------------------------------------------------------------------------
@@ -21,23 +19,20 @@ from fakeface.models.weights import DetectorWeightsError, load_tensors
 
 
 @torch.no_grad()
-def attribution_features(
-    cffn: FeatureNetwork, images: np.ndarray, device: torch.device
-) -> tuple[np.ndarray, np.ndarray]:
-    """Both kinds of features of prepared and laundered images, in one pass and in single precision.
+def attribution_features(cffn: FeatureNetwork, x: NetworkInput) -> tuple[np.ndarray, np.ndarray]:
+    """Both kinds of features of a batch, in one pass.
 
     Pairs pull the fakes of all GANs together, so what tells them apart is partly gone from the embedding. The
     levels still have it: mean and standard deviation, over the picture, of each of their channels.
 
     Args:
-        cffn: trained, in evaluation mode, on ``device``.
-        images: uint8 (B, S, S, 3).
-        device: where the network is.
+        cffn: trained, in evaluation mode.
+        x: images or activations, in single precision, on its device.
 
     Returns:
         embeddings float32 (B, feature_dim) and level statistics float32 (B, 2 x channels of all levels).
     """
-    blocks, maps = cffn.blocks_and_maps(to_input(np.ascontiguousarray(images), device))
+    blocks, maps = cffn.blocks_and_maps(x)
     statistics = [part for block in blocks for part in (block.mean(dim=(2, 3)), block.std(dim=(2, 3)))]
     return cffn.embed_maps(maps).float().cpu().numpy(), torch.cat(statistics, dim=1).float().cpu().numpy()
 
@@ -137,6 +132,8 @@ def fit_head(
     for name, labels in (("training", train_gans), ("validation", val_gans)):
         if absent := [gan for index, gan in enumerate(gans) if not (labels == index).any()]:
             raise AttributionError(f"no {name} images of {', '.join(absent)}")
+    from sklearn.covariance import LedoitWolf  # two seconds to import, and only fitting needs it
+
     train = train.astype(np.float64)
     centres = np.stack([train[train_gans == index].mean(axis=0) for index in range(len(gans))])
     residuals = train - centres[train_gans]

@@ -6,20 +6,36 @@ uninterrupted run would have drawn.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
 
+from fakeface.base.streams import random_stream
 from fakeface.data.collect import kept_rows
-from fakeface.data.corruptions import random_corruption
 from fakeface.data.image_sets import Folders, ImageSet, LeakError, Split, check_source, check_split
-from fakeface.data.laundering import launder
-from fakeface.data.pseudo_fakes import pseudo_fake
-from fakeface.params import Params, ProtocolParams
+from fakeface.params import Params
+
+# The laps of a partner that is drawn at random are random, too.
+_MANY = 2**31
+
+
+class Drawn(NamedTuple):
+    """Images of a batch.
+
+    Attributes:
+        rows: int64 (B,), which ones.
+        laps: int64 (B,), how often each was drawn before.
+    """
+
+    rows: np.ndarray
+    laps: np.ndarray
 
 
 class BalancedBatches:
@@ -46,47 +62,44 @@ class BalancedBatches:
         self.seed = seed
         self._orders: dict[int, tuple[int, np.ndarray]] = {}
 
-    def _draw(self, group: int, position: int) -> int:
-        """Member number ``position`` of the endless walk through ``group``."""
+    def _draw(self, group: int, position: int) -> tuple[int, int]:
+        """Member number ``position`` of the endless walk through ``group``, and how often it came before."""
         members = self._members[group]
         lap, offset = divmod(position, len(members))
         if group not in self._orders or self._orders[group][0] != lap:
-            rng = np.random.default_rng([self.seed, group, lap])
-            self._orders[group] = (lap, rng.permutation(members))
-        return int(self._orders[group][1][offset])
+            order = random_stream("batches", self.seed, group, lap).permutation(members)
+            self._orders[group] = (lap, order)
+        return int(self._orders[group][1][offset]), lap
 
-    def batch(self, step: int) -> np.ndarray:
-        """Rows of batch ``step``: int64 (batch_size,), first the reals, then the fakes."""
+    def batch(self, step: int) -> Drawn:
+        """Batch ``step``: ``batch_size`` rows, first the reals, then the fakes."""
         gans = len(self._members) - 1
         start = step * self.half
         reals = [self._draw(0, start + i) for i in range(self.half)]
         fakes = [self._draw(1 + (start + i) % gans, (start + i) // gans) for i in range(self.half)]
-        return np.array(reals + fakes, dtype=np.int64)
+        return Drawn(*np.array(reals + fakes, dtype=np.int64).T)
 
-    def pairs(self, step: int) -> tuple[np.ndarray, np.ndarray]:
-        """The paper's random pairs: rows of the two branches, int64 (batch_size,) each.
+    def pairs(self, step: int) -> tuple[Drawn, Drawn]:
+        """The paper's random pairs: the rows of the two branches, ``batch_size`` each.
 
         Half of the pairs are of one class. The left branch is a balanced batch; its partner is a
         random image of the wanted class, a fake one of a random GAN.
         """
-        rng = np.random.default_rng([self.seed, 2**31, step])
+        rng = random_stream("pairs", self.seed, step)
         left = self.batch(step)
-        left_fake = np.arange(len(left)) >= self.half
+        left_fake = np.arange(len(left.rows)) >= self.half
         # Alternating keeps both classes and both kinds of pair at exactly one half each.
-        same = np.arange(len(left)) % 2 == 0
-        right = np.empty_like(left)
+        same = np.arange(len(left.rows)) % 2 == 0
+        right = np.empty_like(left.rows)
         for i, partner_fake in enumerate(left_fake == same):
             group = 1 + rng.integers(len(self._members) - 1) if partner_fake else 0
             members = self._members[group]
             right[i] = members[rng.integers(len(members))]
-        return left, right
+        return left, Drawn(right, rng.integers(_MANY, size=len(right)))
 
 
 # -------------------------------------------------------------------------------------------------
 # Real and fake image sets joined for training and testing, with the rules that keep them apart.
-
-# Keep the draws of these apart from each other and from those of laundering.
-MIRROR_KEY, PSEUDO_KEY, CORRUPT_KEY, CROP_KEY = 2**30, 2**30 + 1, 2**30 + 2, 2**30 + 3
 
 
 @dataclass(frozen=True)
@@ -118,9 +131,24 @@ class DetectorData:
         rows = np.asarray(rows, dtype=np.int64)
         if not len(rows):
             return np.empty((0, *self.sets[0].images.shape[1:]), dtype=np.uint8)
-        starts = np.cumsum([0] + [len(part) for part in self.sets])
-        part_of = np.searchsorted(starts, rows, side="right") - 1
-        return np.stack([self.sets[p].images[r - starts[p]] for p, r in zip(part_of, rows, strict=True)])
+        part_of = np.searchsorted(self._starts, rows, side="right") - 1
+        return np.stack(
+            [self.sets[p].images[r - self._starts[p]] for p, r in zip(part_of, rows, strict=True)]
+        )
+
+    @cached_property
+    def _starts(self) -> np.ndarray:
+        return np.cumsum([0] + [len(part) for part in self.sets])
+
+    @cached_property
+    def _contents(self) -> dict[int, bytes]:
+        return {}
+
+    def content(self, row: int) -> bytes:
+        """SHA-256 of an image's pixels: computed from them, whatever the manifest says."""
+        if row not in self._contents:
+            self._contents[row] = hashlib.sha256(self.images([row])[0].tobytes()).digest()
+        return self._contents[row]
 
     def thinned(self, photographs: int | None, fakes: int | None) -> DetectorData:
         """At most so many photographs, and fakes a GAN, evenly spaced; None for all. Pixels are copied."""
@@ -133,95 +161,6 @@ class DetectorData:
             rows = np.arange(count) * len(part) // max(count, 1)
             sets.append(ImageSet(part.images[rows], part.manifest.iloc[rows].reset_index(drop=True)))
         return _joined(sets, self.gans)
-
-    def laundered(
-        self,
-        rows: np.ndarray,
-        protocols: Sequence[ProtocolParams],
-        key: Sequence[int],
-        *,
-        mirror: bool = False,
-        pseudo_fakes: float = 0.0,
-        corrupted: float = 0.0,
-        places: np.ndarray | None = None,
-    ) -> np.ndarray:
-        """Images of ``rows``, each through one of the chains; its draws depend on ``key`` and the row.
-
-        Args:
-            rows: which images.
-            protocols: the chains.
-            key: what the draws depend on besides the row.
-            mirror: turn every second image on average left to right first, for training.
-            pseudo_fakes: share of the fakes among ``rows`` in whose place pseudo-fakes of photographs among
-                ``rows`` come, for training; see :mod:`fakeface.data.pseudo_fakes`.
-            corrupted: probability of corruption before the chain, for training; see
-                :mod:`fakeface.data.corruptions`.
-            places: which of ``rows`` to give, where others are another process's; None for all. They come
-                out as they would among all.
-
-        Returns:
-            uint8 (len(places), H, W, 3).
-        """
-        count = len(rows)
-        places = np.arange(count) if places is None else places
-        images = self.images(rows[places])
-        if pseudo_fakes:
-            self._put_pseudo_fakes(images, rows, places, pseudo_fakes, [*key, PSEUDO_KEY])
-        if mirror:
-            turned = np.random.default_rng([*key, MIRROR_KEY]).random(count)[places] < 0.5
-            images[turned] = images[turned, :, ::-1]
-        rows = rows[places]
-        if corrupted:
-            for number, row in enumerate(rows):
-                rng = np.random.default_rng([*key, CORRUPT_KEY, row])
-                if rng.random() < corrupted:
-                    images[number] = random_corruption(images[number], rng)
-        seeds = np.column_stack([np.tile(np.asarray(key, dtype=np.int64), (len(rows), 1)), rows])
-        return launder(images, protocols, seeds)
-
-    def _put_pseudo_fakes(
-        self, images: np.ndarray, rows: np.ndarray, places: np.ndarray, share: float, key: list[int]
-    ) -> None:
-        rng = np.random.default_rng(key)
-        photographs, fakes = (rng.permutation(np.flatnonzero(self.labels[rows] == label)) for label in (0, 1))
-        count = min(round(share * len(fakes)), len(photographs))
-        number_of = {place: number for number, place in enumerate(places)}
-        for photograph, place in zip(photographs[:count], fakes[:count], strict=True):
-            if place in number_of:
-                own = np.random.default_rng([*key, place])
-                images[number_of[place]] = pseudo_fake(self.images(rows[[photograph]])[0], own)
-
-
-def random_crops(
-    images: np.ndarray,
-    side: int,
-    key: Sequence[int],
-    places: np.ndarray | None = None,
-    count: int | None = None,
-) -> np.ndarray:
-    """A square of each image at a random place, for training: traces are everywhere, faces are not.
-
-    Args:
-        images: uint8 (B, H, W, 3).
-        side: of the squares in pixels, at most H and W.
-        key: what the draws depend on.
-        places: of ``images`` in their batch, where others are another process's; None if these are all.
-        count: images of that batch.
-
-    Returns:
-        uint8 (B, side, side, 3).
-    """
-    _, height, width, _ = images.shape
-    rng = np.random.default_rng([*key, CROP_KEY])
-    places = np.arange(len(images)) if places is None else places
-    tops = rng.integers(height - side + 1, size=count or len(images))[places]
-    lefts = rng.integers(width - side + 1, size=count or len(images))[places]
-    return np.stack(
-        [
-            image[top : top + side, left : left + side]
-            for image, top, left in zip(images, tops, lefts, strict=True)
-        ]
-    )
 
 
 def to_input(images: np.ndarray, device: torch.device) -> torch.Tensor:

@@ -54,7 +54,7 @@ class Preprocessing(_Part):
 
 
 class Decision(_Part):
-    """From the CN's two logits to a verdict; see fakeface.detector.score_offset, .calibration, .verdict."""
+    """From the CN's two logits to a verdict; see fakeface.detector.decision."""
 
     threshold: Probability
     lower_threshold: Probability
@@ -74,7 +74,7 @@ class Training(_Part):
 
 
 class Attribution(_Part):
-    """Which GANs a fake may be said to resemble, and how well they are told apart, by protocol.
+    """Which GANs the head can name, and how well it tells them apart, by protocol.
 
     ``accuracy``: share of right names among test images of these GANs. ``open_set``: AUROC of images of a GAN
     that the head does not know against those that it knows, mean over GANs left out.
@@ -199,13 +199,7 @@ def load_bundle(folder: str | Path, device: str = "auto") -> Bundle:
     fabric = Fabric(accelerator=device, devices=1, precision=FABRIC_PRECISION[precision])
     detector = Detector.load(folder / CFFN_FILE, folder / CN_FILE, fabric)
     said = {"image_size": manifest.preprocessing.image_size, **manifest.decision.model_dump(mode="json")}
-    own = {
-        "image_size": detector.image_size,
-        "threshold": detector.threshold,
-        "lower_threshold": detector.lower_threshold,
-        "score_offset": detector.score_offset.numbers(),
-        "calibration": detector.calibration.numbers(),
-    }
+    own = {"image_size": detector.image_size, **detector.rule.numbers()}
     if own != said:
         raise BundleError(
             f"{folder}: image size and decision are {said} in detector.json, {own} in the weights"

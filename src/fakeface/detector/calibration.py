@@ -38,7 +38,8 @@ class CalibrationError(FakefaceError, ValueError):
     """A calibration is not one, or there is nothing to fit it on."""
 
 
-def _is_number(value: object) -> bool:
+def is_number(value: object) -> bool:
+    """A finite int or float; True and False are none."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
@@ -64,9 +65,9 @@ class Calibration:
     def __post_init__(self) -> None:
         if self.method not in METHODS:
             raise CalibrationError(f"method must be one of {', '.join(METHODS)}, got {self.method!r}")
-        if not _is_number(self.slope) or self.slope <= 0:
+        if not is_number(self.slope) or self.slope <= 0:
             raise CalibrationError(f"slope must be a number > 0, got {self.slope!r}")
-        if not _is_number(self.bias):
+        if not is_number(self.bias):
             raise CalibrationError(f"bias must be a number, got {self.bias!r}")
 
     def logits(self, margins: np.ndarray) -> np.ndarray:

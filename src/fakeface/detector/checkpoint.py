@@ -21,13 +21,12 @@ from fakeface.base.files import atomic_path
 ROOT = Path(".checkpoints")
 
 
-def fingerprint(settings: Any, data: Iterable[str], modules: Iterable[Any]) -> str:
-    """SHA-256 over settings (JSON-serialisable), content hashes of the data, and modules' source files."""
+def fingerprint(settings: Any, data: Iterable[str], code: str) -> str:
+    """SHA-256 over settings (JSON-serialisable), content hashes of the data, and a hash of the code."""
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode())
     for item in data:
         digest.update(item.encode())
-    for module in modules:
-        digest.update(Path(module.__file__).read_bytes())
+    digest.update(code.encode())
     digest.update(torch.__version__.encode())
     return digest.hexdigest()
 

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 
 from fakeface.detector.batches import to_input
-from fakeface.detector.calibration import UNCALIBRATED, Calibration, margins_of
-from fakeface.detector.decision import load_cn
-from fakeface.detector.score_offset import NO_SCORE_OFFSET, ScoreOffset, missing_detail
-from fakeface.models.cffn import FeatureNetwork
+from fakeface.detector.calibration import margins_of
+from fakeface.detector.decision import DecisionRule, load_cn
+from fakeface.detector.score_offset import missing_detail
+from fakeface.models.cffn import FeatureNetwork, NetworkInput
 from fakeface.models.cn import ClassificationNetwork
 from fakeface.models.weights import load_cffn
 
@@ -22,36 +22,26 @@ if TYPE_CHECKING:
 
 
 class Detector:
-    """CFFN, CN, its calibration and the frozen thresholds.
+    """CFFN, CN and their frozen decision rule.
 
     Args:
         cffn, cn: trained networks.
-        threshold: an image is called fake when its score is above this.
+        rule: from the CN's margins to scores and verdicts.
         image_size: side of the images that the networks were trained on.
         fabric: device and precision.
-        calibration: from the CN's logits to scores; the thresholds are on its scale.
-        lower_threshold: an image is called real when its score is below this, and unsure between the two
-            (:mod:`fakeface.detector.decision`); None for ``threshold``, so that none is unsure.
-        score_offset: margins of photographs, taken off before calibration.
     """
 
     def __init__(
         self,
         cffn: FeatureNetwork,
         cn: ClassificationNetwork,
-        threshold: float,
+        rule: DecisionRule,
         image_size: int,
         fabric: Fabric,
-        calibration: Calibration = UNCALIBRATED,
-        lower_threshold: float | None = None,
-        score_offset: ScoreOffset = NO_SCORE_OFFSET,
     ) -> None:
         self.cffn = cffn.to(fabric.device).eval()
         self.cn = cn.to(fabric.device).eval()
-        self.threshold = threshold
-        self.lower_threshold = threshold if lower_threshold is None else lower_threshold
-        self.calibration = calibration
-        self.score_offset = score_offset
+        self.rule = rule
         self.image_size = image_size
         self.fabric = fabric
 
@@ -63,19 +53,9 @@ class Detector:
             DetectorWeightsError: if one is absent, damaged or does not fit.
         """
         cffn, image_size = load_cffn(cffn_path)
-        stored = load_cn(cn_path)
-        return cls(
-            cffn,
-            stored.cn,
-            stored.threshold,
-            image_size,
-            fabric,
-            calibration=stored.calibration,
-            lower_threshold=stored.lower_threshold,
-            score_offset=stored.score_offset,
-        )
+        cn, rule = load_cn(cn_path)
+        return cls(cffn, cn, rule, image_size, fabric)
 
-    @torch.no_grad()
     def score_and_embed(self, images: np.ndarray, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
         """Scores and embeddings.
 
@@ -86,16 +66,24 @@ class Detector:
         Returns:
             calibrated P(fake) float64 (N,) in [0, 1] and embeddings float32 (N, feature_dim).
         """
-        scores, embeddings = [], []
+        scores = [np.empty(0)]
+        embeddings = [np.empty((0, self.cffn.feature_dim), dtype=np.float32)]
         for start in range(0, len(images), batch_size):
             part = np.ascontiguousarray(images[start : start + batch_size])
-            x = to_input(part, self.fabric.device)
-            with self.fabric.autocast():
-                maps = self.cffn.level_maps(x)
-                logits = self.cn(FeatureNetwork.joint_map(maps))
-            margins = margins_of(logits) - self.score_offset.margins(missing_detail(part))
-            scores.append(self.calibration.scores(margins))
-            embeddings.append(self.cffn.embed_maps(maps).float().cpu().numpy())
-        if not scores:
-            return np.empty(0), np.empty((0, self.cffn.feature_dim), dtype=np.float32)
+            judged = self.judge(to_input(part, self.fabric.device), missing_detail(part))
+            scores.append(judged[0])
+            embeddings.append(judged[1])
         return np.concatenate(scores), np.concatenate(embeddings)
+
+    @torch.no_grad()
+    def judge(self, x: NetworkInput, missing: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Scores and embeddings, as of :meth:`score_and_embed`, of one batch.
+
+        Args:
+            x: what the CFFN is given, on its device.
+            missing: float64 (B,), see :func:`~fakeface.detector.score_offset.missing_detail`.
+        """
+        with self.fabric.autocast():
+            maps = self.cffn.level_maps(x)
+            logits = self.cn(FeatureNetwork.joint_map(maps))
+        return self.rule.scores(margins_of(logits), missing), self.cffn.embed_maps(maps).float().cpu().numpy()

@@ -19,10 +19,11 @@ from torch import nn
 from fakeface import __version__
 from fakeface.base.errors import FakefaceError
 from fakeface.base.files import write_bytes
+from fakeface.base.onnx_session import open_session
 from fakeface.data.preprocess import LUMA
-from fakeface.detector.calibration import Calibration
+from fakeface.detector.decision import DecisionRule
 from fakeface.detector.detector import Detector
-from fakeface.detector.score_offset import BLOCK, FINE, FLOOR, SCALE, ScoreOffset
+from fakeface.detector.score_offset import BLOCK, FINE, FLOOR, SCALE
 from fakeface.models.cffn import FeatureNetwork
 from fakeface.models.cn import ClassificationNetwork
 
@@ -56,25 +57,23 @@ class MissingDetail(nn.Module):
 
 
 class WholeDetector(nn.Module):
-    """Normalisation, CFFN, CN, score_offset and calibration.
+    """Normalisation, CFFN, CN, score offset and calibration.
 
     Args:
         cffn, cn: trained networks.
-        calibration: from margins to scores.
-        score_offset: taken off the margins before.
+        rule: from margins to scores.
     """
 
     def __init__(
         self,
         cffn: FeatureNetwork,
         cn: ClassificationNetwork,
-        calibration: Calibration,
-        score_offset: ScoreOffset,
+        rule: DecisionRule,
     ) -> None:
         super().__init__()
         self.cffn, self.cn, self.traces = cffn.eval(), cn.eval(), MissingDetail()
-        self.slope, self.bias = calibration.slope, calibration.bias
-        self.score_offset = score_offset
+        self.slope, self.bias = rule.calibration.slope, rule.calibration.bias
+        self.score_offset = rule.score_offset
 
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """uint8 (N, S, S, 3), RGB, to P(fake) float32 (N,) and embeddings float32 (N, feature_dim)."""
@@ -116,9 +115,7 @@ def write_onnx(detector: Detector, path: str | Path) -> None:
     """
     import onnx
 
-    network = (
-        WholeDetector(detector.cffn, detector.cn, detector.calibration, detector.score_offset).cpu().eval()
-    )
+    network = WholeDetector(detector.cffn, detector.cn, detector.rule).cpu().eval()
     size = detector.image_size
     images = torch.zeros(2, size, size, 3, dtype=torch.uint8)
     # The exporter reports each of its steps.
@@ -148,8 +145,8 @@ def write_onnx(detector: Detector, path: str | Path) -> None:
     facts = {
         "fakeface_version": __version__,
         "preprocessing": PREPROCESSING.format(size=size),
-        "threshold": json.dumps(detector.threshold),
-        "lower_threshold": json.dumps(detector.lower_threshold),
+        "threshold": json.dumps(detector.rule.threshold),
+        "lower_threshold": json.dumps(detector.rule.lower_threshold),
     }
     onnx.helper.set_model_props(model, facts)
     onnx.checker.check_model(model)
@@ -184,20 +181,14 @@ def check_export(detector: Detector, path: str | Path, batches: Iterable[np.ndar
     Raises:
         ExportError: if a difference is above :data:`TOLERANCE`.
     """
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    session = open_session(path, torch.get_num_threads())
     # The detector's own precision may be a lower one.
     single = Detector(
         detector.cffn,
         detector.cn,
-        detector.threshold,
+        detector.rule,
         detector.image_size,
         Fabric(accelerator="cpu", devices=1),
-        detector.calibration,
-        score_offset=detector.score_offset,
     )
     worst = 0.0
     for images in batches:

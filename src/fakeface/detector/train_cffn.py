@@ -1,10 +1,9 @@
-"""Learning rate as a pure function of the step, so that a resumed run needs no scheduler's state."""
+"""Training of the CFFN by pairs: its learning rate, its steps, its validation, resumable at any step."""
 
 from __future__ import annotations
 
 import copy
 import math
-import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,14 +16,15 @@ from lightning_fabric import Fabric
 from torch import nn
 from tqdm import tqdm
 
-from fakeface.base import lite0, processes
+from fakeface.base import processes
+from fakeface.base.code import code_hash
 from fakeface.base.errors import NonFiniteLossError
-from fakeface.data import corruptions, laundering, pseudo_fakes
-from fakeface.detector import batches
-from fakeface.detector.batches import BalancedBatches, DetectorData, random_crops, refuse_held_out, to_input
+from fakeface.base.streams import random_stream
+from fakeface.detector.activations import NetworkInputs
+from fakeface.detector.batches import BalancedBatches, DetectorData, Drawn, refuse_held_out
 from fakeface.detector.checkpoint import Checkpoint, fingerprint
-from fakeface.models import cffn, losses
-from fakeface.models.cffn import FeatureNetwork, build_cffn
+from fakeface.detector.views import Views, every_view, joined, training_kind, validation_kind, view_numbers
+from fakeface.models.cffn import FeatureNetwork, NetworkInput, build_cffn
 from fakeface.models.losses import branch_pairs_loss, build_objective
 from fakeface.params import Params, ParamsError
 
@@ -61,8 +61,8 @@ def learning_rate(schedule: Schedule, peak: float, step: int, total: int) -> flo
 # Pairwise training of the CFFN.
 
 EpochCallback = Callable[[int, dict[str, float]], None]
-# Keys that keep the random draws of different uses apart.
-TRAIN_KEY, VAL_KEY = 1, 2
+# Validation images a forward pass.
+FORWARD_BATCH = 500
 
 
 @dataclass
@@ -73,10 +73,6 @@ class CffnResult:
     metrics: dict[str, Any]
 
 
-def _seed(params: Params, *key: int) -> list[int]:
-    return [params.seed, *key]
-
-
 class _Branches(nn.Module):
     """Two branches of one network, as in the paper: each sees its own batch, also in its batch norms."""
 
@@ -84,9 +80,12 @@ class _Branches(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, x: torch.Tensor, n_left: int) -> torch.Tensor:
+    def forward(self, x: NetworkInput, n_left: int) -> torch.Tensor:
         """Images, of which the first ``n_left`` are the left branch's, to embeddings in this order."""
-        return torch.cat([self.network(x[:n_left]), self.network(x[n_left:])])
+        branches = (slice(n_left), slice(n_left, None))
+        if isinstance(x, torch.Tensor):
+            return torch.cat([self.network(x[branch]) for branch in branches])
+        return torch.cat([self.network([level[branch] for level in x]) for branch in branches])
 
 
 class CffnTrainer:
@@ -97,6 +96,8 @@ class CffnTrainer:
         train, val: images of the training GANs only; held-out GANs are refused.
         fabric: devices and precision.
         epoch_callback: called after each epoch with its number (from 1) and its losses.
+        seed: of the first weights, of the order of the images and of which views come when; None for that of
+            ``params``, which decides what the views are.
     """
 
     def __init__(
@@ -106,26 +107,32 @@ class CffnTrainer:
         val: DetectorData,
         fabric: Fabric,
         epoch_callback: EpochCallback | None = None,
+        seed: int | None = None,
     ) -> None:
         for data in (train, val):
             refuse_held_out(data, params)
         self.params, self.train_data, self.val_data, self.fabric = params, train, val, fabric
-        self.augmentation = params.augmentation
+        self.seed = params.seed if seed is None else seed
         self.epoch_callback = epoch_callback
         if fabric.world_size > params.cffn.batch_size:
             raise ParamsError(
                 f"cffn.batch_size must be at least the number of processes ({fabric.world_size}), "
                 f"got {params.cffn.batch_size}"
             )
-        self.batches = BalancedBatches(train.groups, params.cffn.batch_size, params.seed)
+        self.batches = BalancedBatches(train.groups, params.cffn.batch_size, self.seed)
         self.steps_per_epoch = params.cffn.steps_per_epoch or self._steps_to_show_everything()
-        torch.manual_seed(params.seed)
+        torch.manual_seed(self.seed)
         network = build_cffn(params.cffn.variant, params.cffn.feature_levels, params.cffn.unit_norm)
         self.objective = build_objective(params, network.feature_dim).to(fabric.device)
         learnt = [p for p in (*network.parameters(), *self.objective.parameters()) if p.requires_grad]
         optimiser = torch.optim.Adam(learnt, lr=params.cffn.lr)
         # Images arrive with channels last; weights laid out alike save a conversion in every layer.
         self.network = network.to(memory_format=torch.channels_last).to(fabric.device)
+        self.inputs = NetworkInputs(params, self.network, fabric)
+        views = params.cffn.views if self.inputs.frozen else None
+        # Of each training image; None where every view is a new one.
+        self.n_views = None if views is None else np.where(train.groups == 0, views.real, views.fake)
+        self.val_views = every_view(val, validation_kind(params.augmentation), params.seed)
         processes.join_batch_norms(self.network, fabric)
         model: nn.Module = _Branches(network) if params.cffn.pairing == "sampled" else network
         if params.compile:
@@ -146,47 +153,54 @@ class CffnTrainer:
         p = self.params
         settings = {
             "cffn": p.cffn.model_dump(),
-            "augmentation": [protocol.model_dump() for protocol in self.augmentation],
+            "augmentation": [protocol.model_dump() for protocol in p.augmentation],
             "margin": p.margin,
-            "seed": p.seed,
+            "seeds": [p.seed, self.seed],
             "precision": p.precision,
             "compile": p.compile,
             "device": self.fabric.device.type,
             "gans": self.train_data.gans,
         }
         hashes = [*self.train_data.manifest["sha256"], *self.val_data.manifest["sha256"]]
-        networks = [cffn, lite0]
-        inputs = [batches, corruptions, laundering, pseudo_fakes]
-        modules = [*inputs, losses, processes, *networks, sys.modules[__name__]]
-        return fingerprint(settings, hashes, modules)
+        return fingerprint(settings, hashes, code_hash(__name__))
 
     # --- batches -----------------------------------------------------------------------------
 
-    def _rows(self, step: int) -> np.ndarray:
-        """Rows of a step: (B,) for all pairs; (2B,) left then right branch for sampled pairs."""
+    def _drawn(self, step: int) -> Drawn:
+        """Images of a step: (B,) for all pairs; (2B,) left then right branch for sampled pairs."""
         if self.params.cffn.pairing == "batch":
             return self.batches.batch(step)
-        return np.concatenate(self.batches.pairs(step))
+        return Drawn(*(np.concatenate(parts) for parts in zip(*self.batches.pairs(step), strict=True)))
 
-    def _load(self, step: int) -> tuple[np.ndarray, np.ndarray]:
-        """Rows of a step, and laundered images of those that are this process's."""
-        rows = self._rows(step)
-        places = processes.share(len(rows), self.fabric)
-        key, settings = _seed(self.params, TRAIN_KEY, step), self.params.cffn
-        images = self.train_data.laundered(
-            rows,
-            self.augmentation,
-            key,
-            mirror=settings.mirror,
-            pseudo_fakes=settings.pseudo_fakes,
-            corrupted=settings.corrupted,
-            places=places,
-        )
-        if settings.crop is not None:
-            images = random_crops(images, settings.crop, key, places, len(rows))
-        return rows, images
+    def _views(self, step: int) -> Views:
+        """Views of the images of a step; pseudo-fakes of its photographs may take the place of fakes."""
+        rows, laps = self._drawn(step)
+        pseudo = None
+        if share := self.params.cffn.pseudo_fakes:
+            rng = random_stream("pseudo-fakes", self.seed, step)
+            photographs, fakes = (
+                rng.permutation(np.flatnonzero(self.train_data.labels[rows] == label)) for label in (0, 1)
+            )
+            count = min(round(share * len(fakes)), len(photographs))
+            pseudo = np.zeros(len(rows), dtype=bool)
+            pseudo[fakes[:count]] = True
+            rows[pseudo], laps[pseudo] = (values[np.sort(photographs[:count])] for values in (rows, laps))
+        numbers = view_numbers(laps, self.seed, None if self.n_views is None else self.n_views[rows])
+        return Views(self.train_data, rows, numbers, training_kind(self.params), self.params.seed, pseudo)
 
-    def _loss(self, x: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    def _prepare(self) -> None:
+        """Compute what frozen layers make of all views to come, where these come again."""
+        self.inputs.prepare(self.val_views)
+        steps = range(self.epoch * self.steps_per_epoch, self.params.cffn.epochs * self.steps_per_epoch)
+        if self.n_views is not None and len(steps):
+            self.inputs.prepare(joined([self._views(step) for step in steps]))
+
+    def _load(self, step: int) -> tuple[np.ndarray, NetworkInput]:
+        """Rows of a step, and what the network is given for those that are this process's."""
+        views = self._views(step)
+        return self._drawn(step).rows, self.inputs.read(views[processes.share(len(views), self.fabric)])
+
+    def _loss(self, x: NetworkInput, labels: torch.Tensor) -> torch.Tensor:
         """The loss of the whole batch, whose other embeddings other processes compute."""
         count = len(labels)
         if self.params.cffn.pairing == "batch":
@@ -198,10 +212,9 @@ class CffnTrainer:
         same = labels[:half] == labels[half:]
         return branch_pairs_loss(embeddings[:half], embeddings[half:], same, self.params.margin)
 
-    def _step(self, step: int, rows: np.ndarray, images: np.ndarray) -> float:
-        device = self.fabric.device
-        labels = torch.from_numpy(self.train_data.labels[rows]).to(device)
-        loss = self._loss(to_input(images, device), labels)
+    def _step(self, step: int, rows: np.ndarray, x: NetworkInput) -> float:
+        labels = torch.from_numpy(self.train_data.labels[rows]).to(self.fabric.device)
+        loss = self._loss(x, labels)
         value = float(loss.detach())
         if not math.isfinite(value):
             names = ", ".join(self.train_data.manifest["name"].iloc[rows].astype(str))
@@ -222,12 +235,12 @@ class CffnTrainer:
         first = self.epoch * self.steps_per_epoch
         total = 0.0
         with ThreadPoolExecutor(1, thread_name_prefix="next-batch") as ahead:
-            pending: Future[tuple[np.ndarray, np.ndarray]] = ahead.submit(self._load, first)
+            pending: Future[tuple[np.ndarray, NetworkInput]] = ahead.submit(self._load, first)
             for step in range(first, first + self.steps_per_epoch):
-                rows, images = pending.result()
+                rows, x = pending.result()
                 if step + 1 < first + self.steps_per_epoch:
                     pending = ahead.submit(self._load, step + 1)
-                total += self._step(step, rows, images)
+                total += self._step(step, rows, x)
                 bar.update(len(rows))
         return total / self.steps_per_epoch
 
@@ -238,11 +251,10 @@ class CffnTrainer:
         count = len(self.val_data)
         rows = processes.share(count, self.fabric)
         embeddings = [torch.empty(0, self.network.feature_dim, device=self.fabric.device)]
-        for start in range(0, len(rows), 500):
-            part = rows[start : start + 500]
-            images = self.val_data.laundered(part, self.augmentation, _seed(self.params, VAL_KEY))
+        for start in range(0, len(rows), FORWARD_BATCH):
+            x = self.inputs.read(self.val_views[rows[start : start + FORWARD_BATCH]])
             with self.fabric.autocast():
-                embeddings.append(self.network(to_input(images, self.fabric.device)).float())
+                embeddings.append(self.network(x).float())
         labels = torch.from_numpy(self.val_data.labels).to(self.fabric.device)
         return float(
             self.objective.validate(processes.gather(torch.cat(embeddings), count, self.fabric), labels)
@@ -282,10 +294,13 @@ class CffnTrainer:
         """
         epochs = self.params.cffn.epochs
         self._resume()
+        started = time.perf_counter()
+        self._prepare()
+        self.seconds += time.perf_counter() - started
         if self.epoch_callback:
             for number, losses_of_epoch in enumerate(self.history, start=1):
                 self.epoch_callback(number, losses_of_epoch)
-        per_epoch = self.steps_per_epoch * len(self._rows(0))
+        per_epoch = self.steps_per_epoch * len(self._drawn(0).rows)
         bar = tqdm(
             total=epochs * per_epoch,
             initial=self.epoch * per_epoch,
@@ -312,7 +327,7 @@ class CffnTrainer:
 
     def _metrics(self) -> dict[str, Any]:
         val = [row["val_loss"] for row in self.history]
-        per_step = len(self._rows(0))
+        per_step = len(self._drawn(0).rows)
         batch = self.params.cffn.batch_size
         pairs = batch * (batch - 1) // 2 if self.params.cffn.pairing == "batch" else batch
         steps = self.steps_per_epoch * self.epoch

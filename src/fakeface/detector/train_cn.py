@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import math
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,22 +18,31 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from lightning_fabric import Fabric
+from torch import nn
 from tqdm import tqdm
 
 from fakeface.base import processes
 from fakeface.base.errors import NonFiniteLossError
 from fakeface.base.files import reserve
-from fakeface.detector.batches import BalancedBatches, DetectorData, refuse_held_out, to_input
+from fakeface.detector.activations import NetworkInputs
+from fakeface.detector.batches import BalancedBatches, DetectorData, refuse_held_out
 from fakeface.detector.calibration import UNCALIBRATED, Calibration, fit_calibration, margins_of
-from fakeface.detector.score_offset import NO_SCORE_OFFSET, ScoreOffset, fit_score_offset, missing_detail
-from fakeface.metrics.scores import choose_lower_threshold, choose_threshold, score_block
+from fakeface.detector.decision import DecisionRule
+from fakeface.detector.score_offset import NO_SCORE_OFFSET, ScoreOffset, fit_score_offset
+from fakeface.detector.views import (
+    Views,
+    every_view,
+    reference_kind,
+    threshold_kinds,
+    validation_kind,
+    whole_kind,
+)
+from fakeface.metrics.thresholds import calibration_error, choose_lower_threshold, choose_threshold
 from fakeface.models.cffn import FeatureNetwork
 from fakeface.models.cn import ClassificationNetwork
-from fakeface.params import Params, ProtocolParams
+from fakeface.params import Params
 
 EpochCallback = Callable[[int, dict[str, float]], None]
-# Keys that keep the random draws of different uses apart, and from those of the CFFN's training.
-TRAIN_KEY, VAL_KEY, THRESHOLD_KEY, CORRUPTED_KEY = 3, 4, 7, 10
 # Of each validation photograph, for the score_offset.
 CORRUPTED_VIEWS = 6
 FORWARD_BATCH = 500
@@ -45,74 +54,70 @@ class CnResult:
 
     Attributes:
         cn: in evaluation mode.
-        threshold: images whose calibrated score is above are called fake.
-        score_offset: margins of photographs, which are taken off before calibration.
-        metrics: what the training did, as in metrics/cn.json.
-        calibration: fitted on validation images.
-        lower_threshold: images whose calibrated score is below are called real.
+        rule: fitted on validation images.
+        metrics: what the training did, as in reports/cn.json.
     """
 
     cn: ClassificationNetwork
-    threshold: float
+    rule: DecisionRule
     metrics: dict[str, Any]
-    calibration: Calibration
-    lower_threshold: float
-    score_offset: ScoreOffset = NO_SCORE_OFFSET
 
 
-class View(NamedTuple):
-    """Laundered images: joint maps float32 (N, feature_dim, s, s), the detail that they miss float64 (N,)."""
+class Features(NamedTuple):
+    """Of N views: joint maps float32 (N, feature_dim, s, s), the detail that they miss float64 (N,)."""
 
     maps: np.ndarray
     missing: np.ndarray
 
 
+class CnData(NamedTuple):
+    """Features of all that the CN learns from and is judged by.
+
+    Attributes:
+        train: ``cn.views`` views of each training image, one view of all after the other.
+        val: a view of each validation image.
+        thresholds: validation photographs, once for each chain of the training.
+        score_offset: validation photographs, corrupted; None without ``cn.score_offset``.
+    """
+
+    train: Features
+    val: Features
+    thresholds: list[Features]
+    score_offset: Features | None
+
+
 @torch.no_grad()
 def joint_maps(
-    cffn: FeatureNetwork,
-    data: DetectorData,
-    chains: Sequence[ProtocolParams],
-    fabric: Fabric,
-    key: list[int],
-    views: int,
-    folder: Path,
-    corrupted: float = 0.0,
-) -> View:
-    """Frozen features of laundered views, as a memory map in ``folder``; see ``DetectorData.laundered``.
+    cffn: FeatureNetwork, inputs: NetworkInputs, views: Views, fabric: Fabric, folder: Path
+) -> Features:
+    """Frozen features of views, as a memory map in ``folder``.
 
     All processes compute, the first one keeps; in the others the maps are empty.
-
-    Returns:
-        Row ``v * N + i`` is view ``v`` of image ``i``.
     """
-    count = len(data)
-    missing = np.empty(views * count)
+    inputs.prepare(views)
+    missing = np.empty(len(views))
     features: np.ndarray | None = None
-    bar = tqdm(total=views * count, unit="img", desc="features", disable=processes.quiet(fabric))
+    bar = tqdm(total=len(views), unit="img", desc="features", disable=processes.quiet(fabric))
     step = FORWARD_BATCH * fabric.world_size
-    for view in range(views):
-        for start in range(0, count, step):
-            rows = np.arange(start, min(start + step, count))
-            places = processes.share(len(rows), fabric, padded=True)
-            images = data.laundered(rows, chains, [*key, view], corrupted=corrupted, places=places)
-            with fabric.autocast():
-                maps = FeatureNetwork.joint_map(cffn.level_maps(to_input(images, fabric.device)))
-            part = processes.gather(maps.float(), len(rows), fabric).cpu().numpy()
-            detail = processes.gather_array(missing_detail(images), len(rows), fabric)
-            if features is None:
-                path = folder / f"features-{'-'.join(map(str, key))}.npy"
-                shape = (views * count if fabric.is_global_zero else 0, *part.shape[1:])
-                features = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
-                reserve(path)
-            first = view * count + start
-            missing[first : first + len(rows)] = detail
-            if fabric.is_global_zero:
-                features[first : first + len(rows)] = part
-            bar.update(len(rows))
+    for start in range(0, len(views), step):
+        part = views[start : start + step]
+        x, detail = inputs.read_with_detail(part[processes.share(len(part), fabric, padded=True)])
+        with fabric.autocast():
+            maps = FeatureNetwork.joint_map(cffn.level_maps(x))
+        gathered = processes.gather(maps.float(), len(part), fabric).cpu().numpy()
+        missing[start : start + len(part)] = processes.gather_array(detail, len(part), fabric)
+        if features is None:
+            path = folder / f"{views.kind.name}.npy"
+            shape = (len(views) if fabric.is_global_zero else 0, *gathered.shape[1:])
+            features = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
+            reserve(path)
+        if fabric.is_global_zero:
+            features[start : start + len(part)] = gathered
+        bar.update(len(part))
     bar.close()
     if features is None:
         raise ValueError("there are no images to compute features of")
-    return View(features, missing)
+    return Features(features, missing)
 
 
 def _balanced_cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -128,6 +133,7 @@ def train_cn(
     val: DetectorData,
     fabric: Fabric,
     epoch_callback: EpochCallback | None = None,
+    seed: int | None = None,
 ) -> CnResult:
     """Train the CN, then calibrate it and freeze its thresholds on validation images.
 
@@ -139,39 +145,32 @@ def train_cn(
         train, val: images of the training GANs only; held-out GANs are refused.
         fabric: devices and precision.
         epoch_callback: called after each epoch with its number (from 1) and its losses.
+        seed: of the first weights and of the order of the images; None for that of ``params``.
     """
     for data in (train, val):
         refuse_held_out(data, params)
+    seed = params.seed if seed is None else seed
     cffn = cffn.to(fabric.device).eval().requires_grad_(False)
+    inputs = NetworkInputs(params, cffn, fabric)
+    chains, photographs = params.augmentation, np.flatnonzero(val.groups == 0)
     with tempfile.TemporaryDirectory(prefix="fakeface-features-") as folder:
-        views, corrupted = params.cn.views, params.cffn.corrupted
-        chains, seed = params.augmentation, params.seed
-        seen = joint_maps(cffn, train, chains, fabric, [seed, TRAIN_KEY], views, Path(folder), corrupted)
-        val_view = joint_maps(cffn, val, chains, fabric, [seed, VAL_KEY], 1, Path(folder))
-        photographs = val.thinned(None, 0)
-        photograph_views = [
-            joint_maps(cffn, photographs, [chain], fabric, [seed, THRESHOLD_KEY, number], 1, Path(folder))
-            for number, chain in enumerate(chains)
-        ]
-        corrupted_view = None
+
+        def features(views: Views) -> Features:
+            return joint_maps(cffn, inputs, views, fabric, Path(folder))
+
+        corrupted = None
         if params.cn.score_offset == "detail":
-            key = [seed, CORRUPTED_KEY]
-            corrupted_view = joint_maps(
-                cffn, photographs, [ProtocolParams()], fabric, key, CORRUPTED_VIEWS, Path(folder), 1.0
-            )
+            views = every_view(val, reference_kind(), params.seed, photographs, CORRUPTED_VIEWS)
+            corrupted = features(views)
+        learnt = CnData(
+            features(every_view(train, whole_kind(params, chains), params.seed, count=params.cn.views)),
+            features(every_view(val, validation_kind(chains), params.seed)),
+            [features(every_view(val, kind, params.seed, photographs)) for kind in threshold_kinds(params)],
+            corrupted,
+        )
 
         def fit() -> CnResult:
-            result = _fit(
-                params,
-                train,
-                val,
-                seen.maps,
-                val_view,
-                photograph_views,
-                corrupted_view,
-                processes.alone(fabric),
-                epoch_callback,
-            )
+            result = _fit(params, train, val, learnt, processes.alone(fabric), epoch_callback, seed)
             # Another process has another device.
             result.cn.cpu()
             return result
@@ -184,72 +183,43 @@ def _fit(
     params: Params,
     train: DetectorData,
     val: DetectorData,
-    features: np.ndarray,
-    val_view: View,
-    photograph_views: Sequence[View],
-    corrupted_view: View | None,
+    data: CnData,
     fabric: Fabric,
     epoch_callback: EpochCallback | None,
+    seed: int,
 ) -> CnResult:
-    device = fabric.device
-    groups, labels = np.tile(train.groups, params.cn.views), np.tile(train.labels, params.cn.views)
-    batches = BalancedBatches(groups, params.cn.batch_size, params.seed)
-    torch.manual_seed(params.seed)
-    network = ClassificationNetwork(features.shape[1])
+    torch.manual_seed(seed)
+    network = ClassificationNetwork(data.train.maps.shape[1])
     optimiser = torch.optim.Adam(network.parameters(), lr=params.cn.lr)
-    network.to(device)
-    model, optimiser = fabric.setup(network, optimiser)
-    val_labels = torch.from_numpy(val.labels).to(device)
+    model, optimiser = fabric.setup(network.to(fabric.device), optimiser)
+    groups = np.tile(train.groups, params.cn.views)
+    batches = BalancedBatches(groups, params.cn.batch_size, seed)
     steps = math.ceil(len(groups) / params.cn.batch_size)
+    val_labels = torch.from_numpy(val.labels).to(fabric.device)
     history: list[dict[str, float]] = []
     best: dict[str, torch.Tensor] = {}
-
-    @torch.no_grad()
-    def logits(maps: np.ndarray) -> torch.Tensor:
-        model.eval()
-        parts = [
-            model(torch.from_numpy(maps[start : start + FORWARD_BATCH]).to(device)).float()
-            for start in range(0, len(maps), FORWARD_BATCH)
-        ]
-        return torch.cat(parts)
-
     for epoch in tqdm(range(params.cn.epochs), unit="epoch", desc="CN", disable=None):
         model.train()
         total = 0.0
         for step in range(epoch * steps, (epoch + 1) * steps):
-            rows = batches.batch(step)
-            target = torch.from_numpy(labels[rows]).to(device)
-            loss = F.cross_entropy(model(torch.from_numpy(features[rows]).to(device)).float(), target)
+            rows = batches.batch(step).rows
+            target = torch.from_numpy((groups[rows] > 0).astype(np.int64)).to(fabric.device)
+            maps = torch.from_numpy(data.train.maps[rows]).to(fabric.device)
+            loss = F.cross_entropy(model(maps).float(), target)
             optimiser.zero_grad(set_to_none=True)
             fabric.backward(loss)
             optimiser.step()
             total += float(loss.detach())
         if not math.isfinite(total):
             raise NonFiniteLossError(f"CN loss is {total} in epoch {epoch + 1}")
-        val_loss = float(_balanced_cross_entropy(logits(val_view.maps), val_labels))
+        val_loss = float(_balanced_cross_entropy(_logits(model, data.val, fabric.device), val_labels))
         if not best or val_loss < min(row["val_loss"] for row in history):
             best = copy.deepcopy(network.state_dict())
         history.append({"train_loss": total / steps, "val_loss": val_loss})
         if epoch_callback:
             epoch_callback(epoch + 1, history[-1])
     network.load_state_dict(best)
-    photograph_margins = [margins_of(logits(view.maps)) for view in photograph_views]
-    photograph_missing = [view.missing for view in photograph_views]
-    score_offset = NO_SCORE_OFFSET
-    if corrupted_view is not None:
-        score_offset = fit_score_offset(
-            np.concatenate([*photograph_margins, margins_of(logits(corrupted_view.maps))]),
-            np.concatenate([*photograph_missing, corrupted_view.missing]),
-        )
-    calibration, decision = _decide(
-        params,
-        val,
-        margins_of(logits(val_view.maps)) - score_offset.margins(val_view.missing),
-        [
-            margins - score_offset.margins(missing)
-            for margins, missing in zip(photograph_margins, photograph_missing, strict=True)
-        ],
-    )
+    score_offset, calibration, decision = _decide(params, val, data, model, fabric.device)
     losses = [row["val_loss"] for row in history]
     metrics = {
         "epochs": params.cn.epochs,
@@ -261,45 +231,64 @@ def _fit(
         "score_offset": score_offset.numbers(),
         **decision,
     }
-    threshold, lower_threshold = decision["threshold"], decision["lower_threshold"]
-    return CnResult(network.eval(), threshold, metrics, calibration, lower_threshold, score_offset)
+    rule = DecisionRule(decision["threshold"], decision["lower_threshold"], calibration, score_offset)
+    return CnResult(network.eval(), rule, metrics)
+
+
+@torch.no_grad()
+def _logits(model: nn.Module, features: Features, device: torch.device) -> torch.Tensor:
+    """float32 (N, 2) of a CN in evaluation mode."""
+    model.eval()
+    parts = [
+        model(torch.from_numpy(features.maps[start : start + FORWARD_BATCH]).to(device)).float()
+        for start in range(0, len(features.maps), FORWARD_BATCH)
+    ]
+    return torch.cat(parts)
 
 
 def _decide(
-    params: Params, val: DetectorData, margins: np.ndarray, photograph_margins: Sequence[np.ndarray]
-) -> tuple[Calibration, dict[str, Any]]:
-    """Calibrate, then choose both thresholds on calibrated scores; all of it on validation images alone.
-
-    Args:
-        params: validated params.
-        val: validation images.
-        margins: float64 (N,) of ``val``, each image through one of the training's chains, less the offset.
-        photograph_margins: of its photographs, once for each chain: the threshold holds under every one.
+    params: Params, val: DetectorData, data: CnData, model: nn.Module, device: torch.device
+) -> tuple[ScoreOffset, Calibration, dict[str, Any]]:
+    """What turns a trained CN's logits into scores and verdicts; all of it from validation images alone.
 
     Returns:
-        The calibration, and what metrics/cn.json says of it and of the thresholds.
+        The score offset, the calibration, and what reports/cn.json says of it and of the thresholds.
     """
-    calibration = fit_calibration(params.cn.calibration, margins, val.labels)
-    scores, real = calibration.scores(margins), val.groups == 0
+
+    def margins(features: Features) -> np.ndarray:
+        return margins_of(_logits(model, features, device))
+
+    photographs = [(margins(features), features.missing) for features in data.thresholds]
+    score_offset = NO_SCORE_OFFSET
+    if data.score_offset is not None:
+        all_margins, missing = zip(
+            *photographs, (margins(data.score_offset), data.score_offset.missing), strict=True
+        )
+        score_offset = fit_score_offset(np.concatenate(all_margins), np.concatenate(missing))
+    val_margins = margins(data.val) - score_offset.margins(data.val.missing)
+    calibration = fit_calibration(params.cn.calibration, val_margins, val.labels)
     threshold = max(
-        choose_threshold(calibration.scores(photographs), params.cn.target_fpr)
-        for photographs in photograph_margins
+        choose_threshold(calibration.scores(values - score_offset.margins(missing)), params.cn.target_fpr)
+        for values, missing in photographs
     )
+    scores, real = calibration.scores(val_margins), val.groups == 0
     gans = val.groups[~real]
-    lower_threshold = choose_lower_threshold(scores[~real], params.cn.target_fnr, groups=gans)
-    logits = np.column_stack([np.zeros_like(margins), calibration.logits(margins)])
-    uncalibrated = score_block(val.labels, UNCALIBRATED.scores(margins), threshold)
-    return calibration, {
-        "threshold": threshold,
-        "lower_threshold": lower_threshold,
-        "target_fpr": params.cn.target_fpr,
-        "target_fnr": params.cn.target_fnr,
-        "n_val_real": int(real.sum()),
-        "n_val_fake": len(gans),
-        "calibration": calibration.numbers(),
-        "val_ece_uncalibrated": uncalibrated["ece"],
-        "val_ece": score_block(val.labels, scores, threshold)["ece"],
-        "calibrated_val_loss": float(
-            _balanced_cross_entropy(torch.from_numpy(logits), torch.from_numpy(val.labels))
-        ),
-    }
+    logits = np.column_stack([np.zeros_like(val_margins), calibration.logits(val_margins)])
+    return (
+        score_offset,
+        calibration,
+        {
+            "threshold": threshold,
+            "lower_threshold": choose_lower_threshold(scores[~real], params.cn.target_fnr, groups=gans),
+            "target_fpr": params.cn.target_fpr,
+            "target_fnr": params.cn.target_fnr,
+            "n_val_real": int(real.sum()),
+            "n_val_fake": len(gans),
+            "calibration": calibration.numbers(),
+            "val_ece_uncalibrated": calibration_error(~real, UNCALIBRATED.scores(val_margins)),
+            "val_ece": calibration_error(~real, scores),
+            "calibrated_val_loss": float(
+                _balanced_cross_entropy(torch.from_numpy(logits), torch.from_numpy(val.labels))
+            ),
+        },
+    )

@@ -152,7 +152,7 @@ LICENCE = (
     "CelebA is for non-commercial research only, and so are networks that learnt from it. Frozen layers: "
     f"EfficientNet-Lite0, Apache-2.0. Face detector: {FACES_LICENCE}."
 )
-# Of each block of metrics/evaluation.json.
+# Of each block of reports/evaluation.json.
 FIGURES = ("n_real", "n_fake", "auroc", "auroc_ci95", "precision", "recall", "fpr", "ece")
 
 
@@ -174,8 +174,8 @@ def write_bundle(
         cffn, cn, attribution: weight files.
         faces: ONNX file of the face detector.
         training_table: data/training.csv.
-        evaluation: metrics/evaluation.json.
-        attribution_metrics: metrics/attribution.json.
+        evaluation: reports/evaluation.json.
+        attribution_metrics: reports/attribution.json.
         out: the bundle's folder.
 
     Returns:
@@ -186,11 +186,11 @@ def write_bundle(
         BundleError: if the figures were measured at another threshold than the CN's.
     """
     _, image_size = load_cffn(cffn)
-    stored = load_cn(cn)
+    _, rule = load_cn(cn)
     figures = json.loads(evaluation.read_text(encoding="utf-8"))
-    if figures["threshold"] != stored.threshold:
+    if figures["threshold"] != rule.threshold:
         raise BundleError(
-            f"{evaluation}: measured at threshold {figures['threshold']}, but {cn} has {stored.threshold}; "
+            f"{evaluation}: measured at threshold {figures['threshold']}, but {cn} has {rule.threshold}; "
             "dvc repro evaluate"
         )
     with atomic_directory(out) as folder:
@@ -207,12 +207,7 @@ def write_bundle(
                 alignment_size=(WIDTH, HEIGHT),
                 alignment_landmarks=tuple((float(x), float(y)) for x, y in TEMPLATE),
             ),
-            decision=Decision(
-                threshold=stored.threshold,
-                lower_threshold=stored.lower_threshold,
-                score_offset=stored.score_offset.numbers(),
-                calibration=stored.calibration.numbers(),
-            ),
+            decision=Decision(**rule.numbers()),
             training=_training(params, training_table),
             attribution=_attribution(attribution, attribution_metrics),
             metrics={protocol: _summary(figures[protocol]) for protocol in PROTOCOLS},

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from scipy.special import logit
 
-from fakeface.detector.decision import VERDICTS, verdicts
+from fakeface.detector.decision import VERDICTS, DecisionRule
 from fakeface.metrics.scores import checked, interval
 
 ABSTENTION_METRICS = ("unsure", "unsure_real", "unsure_fake", "accuracy_decided")
@@ -26,7 +26,7 @@ def abstention_block(
     Args:
         labels: (N,) of 0 (photograph) and 1 (fake).
         scores: (N,) of P(fake), in [0, 1].
-        threshold, lower_threshold: as :func:`fakeface.detector.decision.verdicts`.
+        threshold, lower_threshold: as :class:`fakeface.detector.decision.DecisionRule`.
         bootstrap: number of resamples for 95 % percentile intervals over images, drawn within each class; 0
             for none.
         seed: of the resamples.
@@ -41,7 +41,7 @@ def abstention_block(
     is_fake, scores = checked(labels, scores)
     if bootstrap < 0:
         raise ValueError(f"bootstrap must be a number of resamples >= 0, got {bootstrap}")
-    called = verdicts(scores, threshold, lower_threshold)
+    called = DecisionRule(threshold, lower_threshold).verdicts(scores)
     reals, fakes = (np.bincount(called[of], minlength=len(VERDICTS))[None] for of in (~is_fake, is_fake))
     point = _rates(reals, fakes)
     undefined = _undefined(reals[0], fakes[0])

@@ -8,20 +8,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from lightning_fabric import Fabric
+from lightning_fabric.strategies import SingleDeviceStrategy
 from sklearn.metrics import roc_auc_score
 from tqdm import tqdm
 
 from fakeface.data.image_sets import Folders, evenly_spaced
+from fakeface.detector.activations import NetworkInputs
 from fakeface.detector.attribution_head import UNKNOWN, AttributionHead, attribution_features, fit_head
 from fakeface.detector.batches import DetectorData, load_split, load_training
+from fakeface.detector.views import ViewKind, every_view, protocol_kinds, validation_kind, whole_kind
 from fakeface.models.cffn import FeatureNetwork
-from fakeface.params import PROTOCOLS, Params, ProtocolParams
+from fakeface.params import PROTOCOLS, Params
 
 # -------------------------------------------------------------------------------------------------
 # Features of every split for attribution, computed once, and the heads fitted on them.
 
-# Keep the random draws apart from those of trainings and tests of the detector.
-TRAIN_KEY, VAL_KEY, TEST_KEY = 31, 32, 33
 # Fakes a GAN, at most: more would only cost time.
 TRAIN_IMAGES, VAL_IMAGES, TEST_IMAGES = 1500, 300, 500
 BATCH = 200
@@ -58,21 +59,17 @@ class AttributionData:
 
 
 def extract(
-    cffn: FeatureNetwork,
-    data: DetectorData,
-    chains: list[ProtocolParams],
-    key: list[int],
-    fabric: Fabric,
-    limit: int,
+    cffn: FeatureNetwork, inputs: NetworkInputs, data: DetectorData, kind: ViewKind, seed: int, limit: int
 ) -> Features:
-    """Features of at most ``limit`` fakes a GAN, each through one of the chains."""
+    """Features of one view of at most ``limit`` fakes a GAN."""
     rows = np.concatenate(
         [evenly_spaced(np.flatnonzero(data.groups == index + 1), limit) for index in range(len(data.gans))]
     )
     parts = []
+    views = every_view(data, kind, seed, rows)
+    inputs.prepare(views)
     for start in tqdm(range(0, len(rows), BATCH), desc="attribution", disable=None):
-        images = data.laundered(rows[start : start + BATCH], chains, key)
-        parts.append(attribution_features(cffn, images, fabric.device))
+        parts.append(attribution_features(cffn, inputs.read(views[start : start + BATCH])))
     embedding, levels = (np.concatenate(part) for part in zip(*parts, strict=True))
     return Features(embedding, levels, data.groups[rows] - 1)
 
@@ -82,21 +79,25 @@ def attribution_data(
 ) -> AttributionData:
     """Features of fakes of all GANs, of the training's those that are kept.
 
-    Training and validation draw one of the protocols for each image.
+    Training and validation draw one of the protocols for each image. Their views, and those of the test, are
+    those of the detector's own training and test where the chains are the same.
     """
+    # Whoever is judged by attribution is judged in single precision.
+    fabric = Fabric(strategy=SingleDeviceStrategy(fabric.device))
     cffn = cffn.to(fabric.device).eval()
     gans = list(params.gans)
     chains = [getattr(params.protocols, name) for name in PROTOCOLS]
-    seed = params.seed
+    inputs = NetworkInputs(params, cffn, fabric)
     splits = {split: load_split(folders.real, folders.fake, gans, split) for split in ("val", "test")}
     splits["train"] = load_training(folders, gans)
+
+    def features(split: str, kind: ViewKind, limit: int) -> Features:
+        return extract(cffn, inputs, splits[split], kind, params.seed, limit)
+
     return AttributionData(
-        extract(cffn, splits["train"], chains, [seed, TRAIN_KEY], fabric, TRAIN_IMAGES),
-        extract(cffn, splits["val"], chains, [seed, VAL_KEY], fabric, VAL_IMAGES),
-        {
-            name: extract(cffn, splits["test"], [chain], [seed, TEST_KEY, number], fabric, TEST_IMAGES)
-            for number, (name, chain) in enumerate(zip(PROTOCOLS, chains, strict=True))
-        },
+        features("train", whole_kind(params, chains), TRAIN_IMAGES),
+        features("val", validation_kind(chains), VAL_IMAGES),
+        {name: features("test", kind, TEST_IMAGES) for name, kind in protocol_kinds(params).items()},
     )
 
 
@@ -159,6 +160,12 @@ def attribution_metrics(
         }
     )
     return heads[SHIPPED], figures, table
+
+
+def attribution_headline(report: dict[str, Any]) -> dict[str, Any]:
+    """Content of metrics/attribution.json: of the shipped head, laundered."""
+    block = report[report["features"]][PROTOCOLS[0]]
+    return {"accuracy": block["accuracy"], "open_set_auroc": block["open_set"]["mean"]}
 
 
 def closed_set(head: AttributionHead, kind: str, test: Features, names: list[str]) -> dict[str, Any]:

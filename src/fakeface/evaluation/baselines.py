@@ -7,11 +7,12 @@ the threshold.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+import torch
 from lightning_fabric import Fabric
 from scipy.fft import dctn, fft2
 from scipy.special import expit
@@ -21,11 +22,18 @@ from tqdm import tqdm
 
 from fakeface.base.errors import FakefaceError
 from fakeface.base.lite0 import LITE0
-from fakeface.data.image_sets import evenly_spaced
+from fakeface.base.runtime import device_name
+from fakeface.data.image_sets import Folders, evenly_spaced
 from fakeface.data.preprocess import LUMA
+from fakeface.detector.activations import Activations
 from fakeface.detector.batches import DetectorData, refuse_held_out
+from fakeface.detector.views import GivenPixels, ViewKind, Views, every_view, threshold_kinds
+from fakeface.evaluation.fold_scores import FoldScores
+from fakeface.evaluation.folds import Fold
+from fakeface.evaluation.leave_one_out import Method, Trained, score_fold, with_cffn
 from fakeface.metrics.extractors import extract, open_extractor
-from fakeface.params import Params, ProtocolParams
+from fakeface.metrics.thresholds import choose_threshold
+from fakeface.params import Params
 
 # uint8 (N, S, S, 3) to float64 (N,): P(fake) in [0, 1]. Works in batches, so memory does not grow with N.
 Scorer = Callable[[np.ndarray], np.ndarray]
@@ -34,13 +42,16 @@ Fit = Callable[[Params, DetectorData, Fabric], Scorer]
 # uint8 (B, S, S, 3) to (B, D): the features of a baseline.
 Describe = Callable[[np.ndarray], np.ndarray]
 
-# Keeps the draws of the training views apart from those of the other trainings and of the test.
-VIEWS_KEY = 6
 BATCH = 256
 
 
 class BaselineDataError(FakefaceError, ValueError):
     """A baseline cannot be trained on these images; the message says what is missing."""
+
+
+def baseline_kind(params: Params) -> ViewKind:
+    """Training views through the laundering chains of our own detector's training."""
+    return ViewKind("baseline", tuple(params.augmentation))
 
 
 def balanced_weights(groups: np.ndarray) -> np.ndarray:
@@ -106,7 +117,7 @@ class TrainingViews:
     """
 
     data: DetectorData
-    chains: Sequence[ProtocolParams]
+    kind: ViewKind
     seed: int
     views: int
     chosen: np.ndarray
@@ -133,7 +144,8 @@ class TrainingViews:
             for start in range(0, len(positions), BATCH):
                 batch = positions[start : start + BATCH]
                 rows = self.chosen[batch] // self.views
-                yield batch, self.data.laundered(rows, self.chains, [self.seed, VIEWS_KEY, view])
+                numbers = np.full(len(rows), view)
+                yield batch, Views(self.data, rows, numbers, self.kind, self.seed).pixels
 
     def features(self, describe: Describe, name: str) -> np.ndarray:
         """Features of all views, float32 (M, D); ``name`` labels the progress bar."""
@@ -165,7 +177,7 @@ def training_views(params: Params, data: DetectorData, views: int, limit: int) -
         )
     # All views of an image stand side by side, so that equal distances thin out views before images.
     chosen = balanced_subset(np.repeat(data.groups, views), limit)
-    return TrainingViews(data, params.augmentation, params.seed, views, chosen)
+    return TrainingViews(data, baseline_kind(params), params.seed, views, chosen)
 
 
 def in_batches(image_shape: tuple[int, ...], probability: Scorer) -> Scorer:
@@ -346,8 +358,25 @@ def fit_spectrum(params: Params, data: DetectorData, _: Fabric) -> Scorer:
 PROBE_INVERSE_STRENGTH = 1e-2
 # The network takes a minute for 4,000 to 6,000 images on two CPU cores, and this is done in every fold.
 MAX_IMAGES = 1500
-# Images a forward pass; on a CPU the extractor divides them further.
-FORWARD_BATCH = 64
+# Images a forward pass, a multiple of those that the extractor takes at once on a CPU.
+FORWARD_BATCH = 32
+
+
+class _PooledFeatures:
+    """The network's pooled activations, 1280 float16 an image."""
+
+    module = __name__
+
+    def __init__(self, device: torch.device) -> None:
+        self.extractor = open_extractor(LITE0, None, device)
+        self.identity = {"weights": self.extractor.weights_sha256, "device": device_name(device)}
+
+    def __call__(self, pixels: np.ndarray) -> np.ndarray:
+        """uint8 (B, S, S, 3) to records uint8 (B, 2560)."""
+        # Always as many at once: another number of images may round otherwise.
+        padded = np.concatenate([pixels, np.repeat(pixels[-1:], -len(pixels) % FORWARD_BATCH, axis=0)])
+        features = extract(self.extractor, padded, FORWARD_BATCH)[self.extractor.layers["fid"]]
+        return features[: len(pixels)].half().numpy().view(np.uint8)
 
 
 def fit_lite0_probe(params: Params, data: DetectorData, fabric: Fabric, limit: int = MAX_IMAGES) -> Scorer:
@@ -360,11 +389,12 @@ def fit_lite0_probe(params: Params, data: DetectorData, fabric: Fabric, limit: i
     Raises:
         LeakError, BaselineDataError: see :func:`training_views`.
     """
-    extractor = open_extractor(LITE0, None, fabric.device)
-    layer = extractor.layers["fid"]
+    activations = Activations(_PooledFeatures(fabric.device), params.activations, quiet=True)
 
     def pooled(images: np.ndarray) -> np.ndarray:
-        return extract(extractor, images, FORWARD_BATCH)[layer].numpy()
+        given = GivenPixels(images, "EfficientNet-Lite0")
+        activations.prepare(given, fabric)
+        return activations.records(given).view(np.float16).astype(np.float32)
 
     views = training_views(params, data, 1, limit)
     features = views.features(pooled, "EfficientNet-Lite0")
@@ -372,5 +402,51 @@ def fit_lite0_probe(params: Params, data: DetectorData, fabric: Fabric, limit: i
     return in_batches(views.image_shape, lambda images: model.probability(pooled(images)))
 
 
-# By the names that tables and commands use.
+# Baselines and what our detector is compared with, by the names that tables and commands use.
 BASELINES: dict[str, Fit] = {"dct": fit_dct, "spectrum": fit_spectrum, "lite0": fit_lite0_probe}
+
+
+def with_frozen_threshold(fit: Fit) -> Method:
+    """A baseline as a method: its threshold is chosen on validation photographs, by the detector's rule."""
+
+    def train_baseline(
+        params: Params, train: DetectorData, val: DetectorData, fabric: Fabric, seed: int
+    ) -> Trained:
+        # All that is random about a baseline is which views it trains on.
+        score = fit(params.model_copy(update={"seed": seed}), train, fabric)
+        photographs = np.flatnonzero(val.groups == 0)
+        thresholds = [
+            choose_threshold(
+                score(every_view(val, kind, params.seed, photographs).pixels), params.cn.target_fpr
+            )
+            for kind in threshold_kinds(params)
+        ]
+        return Trained(lambda views: score(views.pixels), max(thresholds))
+
+    return train_baseline
+
+
+# `paper`: Hsu, Zhuang and Lee's network, loss and margin, whatever the params say of ours.
+# `cross_entropy`: our network without pairs; a linear layer classifies its embedding.
+COMPARED: dict[str, Method] = {
+    "paper": with_cffn(
+        score_offset="none",
+        margin=0.5,
+        variant="paper",
+        loss="contrastive",
+        unit_norm=False,
+        feature_levels=(2, 3, 4),
+        pairing="batch",
+        pseudo_fakes=0.0,
+        corrupted=0.0,
+        crop=None,
+    ),
+    "cross_entropy": with_cffn(loss="cross_entropy", pairing="batch"),
+    **{name: with_frozen_threshold(fit) for name, fit in BASELINES.items()},
+}
+
+
+def score_compared(params: Params, fold: Fold, folders: Folders, fabric: Fabric) -> FoldScores:
+    """What ours is compared with on the same fold, once a seed of ``leave_one_out.baseline_seeds``."""
+    seeds = range(params.seed, params.seed + params.leave_one_out.baseline_seeds)
+    return score_fold(params, fold, COMPARED, seeds, folders, fabric)

@@ -1,4 +1,7 @@
-"""What the scores of the folds say: every fold, their mean and worst, and gains over each baseline."""
+"""What the scores of all folds say: how good, how bad at worst, how steady, and better than which baseline.
+
+Everything here is computed from scores that the folds have written, so it trains nothing.
+"""
 
 from __future__ import annotations
 
@@ -8,54 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from fakeface.evaluation.fold_scores import CORRUPTED, FoldScores, joined
-from fakeface.evaluation.folds import Fold, gan_fold, upsampler_fold
+from fakeface.evaluation.fold_scores import CORRUPTED, DETECTOR, FoldScores, joined
+from fakeface.evaluation.folds import Fold, make_fold
 from fakeface.metrics.scores import bootstrap_samples, interval, mean_block
 from fakeface.params import PROTOCOLS, Params
 
-# -------------------------------------------------------------------------------------------------
-# The figures of one detector in one fold.
-
-# Our own detector among the methods, as ``cffn`` in params.yaml describes it.
-DETECTOR = "detector"
-
-
-def fold_metrics(params: Params, fold: Fold, scores: FoldScores, method: str) -> dict[str, Any]:
-    """Content of ``metrics/leave_one_out/<fold>.json``: a block a protocol, averaged over the seeds.
-
-    Returns:
-        ``training_gans``, ``test_gans``, ``seeds`` and ``thresholds`` of the trainings, a block for each
-        protocol and, where several GANs are tested, ``per_gan`` with such blocks.
-    """
-    runs = scores.of(method)
-    selections = {gan: (scores.gans == gan) | (scores.gans == "") for gan in fold.test_gans}
-
-    def blocks(rows: np.ndarray | slice) -> dict[str, Any]:
-        return {
-            protocol: mean_block(
-                scores.labels[rows],
-                [run.scores[protocol][rows] for run in runs],
-                [run.threshold for run in runs],
-                bootstrap=params.evaluate.bootstrap,
-                seed=params.seed,
-            )
-            for protocol in PROTOCOLS
-        }
-
-    result = {
-        "training_gans": list(fold.train_gans),
-        "test_gans": list(fold.test_gans),
-        "seeds": [run.seed for run in runs],
-        "thresholds": [run.threshold for run in runs],
-        **blocks(slice(None)),
-    }
-    if len(selections) > 1:
-        result["per_gan"] = {gan: blocks(rows) for gan, rows in selections.items()}
-    return result
-
-
-# -------------------------------------------------------------------------------------------------
-# Over all folds: how good, how bad at worst, how steady, and better than which baseline by how much.
+Folds = dict[str, FoldScores]
 
 # The figures that are averaged over folds. AUROC first: it needs no threshold.
 SUMMARISED = ("auroc", "average_precision", "precision", "recall", "fpr", "ece")
@@ -81,7 +42,7 @@ def _samples(
     return np.mean(runs, axis=0)
 
 
-def summary(folds: dict[str, FoldScores], method: str) -> dict[str, Any]:
+def summary(folds: Folds, method: str) -> dict[str, Any]:
     """Mean, worst and spread over the folds, a block a protocol or other condition of the scores.
 
     Args:
@@ -116,9 +77,7 @@ def summary(folds: dict[str, FoldScores], method: str) -> dict[str, Any]:
     return result
 
 
-def gains(
-    folds: dict[str, FoldScores], method: str, baseline: str, bootstrap: int, seed: int
-) -> dict[str, Any]:
+def gains(folds: Folds, method: str, baseline: str, bootstrap: int, seed: int) -> dict[str, Any]:
     """By how much ``method`` beats ``baseline`` in mean unseen AUROC, with paired intervals.
 
     Every resample draws the same images for both and, because all folds share their photographs, the same
@@ -160,120 +119,148 @@ def gains(
     return result
 
 
-# -------------------------------------------------------------------------------------------------
-# What metrics/leave_one_out.json and metrics/baselines.json hold: all folds and all detectors together.
+def fold_metrics(params: Params, fold: Fold, scores: FoldScores, method: str) -> dict[str, Any]:
+    """The figures of one detector in one fold: a block a protocol, averaged over the seeds.
 
-Folds = dict[str, FoldScores]
+    Returns:
+        ``training_gans``, ``test_gans``, ``seeds`` and ``thresholds`` of the trainings, a block for each
+        protocol and, where several GANs are tested, ``per_gan`` with such blocks.
+    """
+    runs = scores.of(method)
+    selections = {gan: (scores.gans == gan) | (scores.gans == "") for gan in fold.test_gans}
+
+    def blocks(rows: np.ndarray | slice) -> dict[str, Any]:
+        return {
+            protocol: mean_block(
+                scores.labels[rows],
+                [run.scores[protocol][rows] for run in runs],
+                [run.threshold for run in runs],
+                bootstrap=params.evaluate.bootstrap,
+                seed=params.seed,
+            )
+            for protocol in PROTOCOLS
+        }
+
+    result = {
+        "training_gans": list(fold.train_gans),
+        "test_gans": list(fold.test_gans),
+        "seeds": [run.seed for run in runs],
+        "thresholds": [run.threshold for run in runs],
+        **blocks(slice(None)),
+    }
+    if len(selections) > 1:
+        result["per_gan"] = {gan: blocks(rows) for gan, rows in selections.items()}
+    return result
 
 
-def read_folds(names: Sequence[str], ours: Path, others: Path) -> dict[str, FoldScores]:
-    """Runs of our detector and of those it is compared with, fold by fold.
+def read_folds(names: Sequence[str], *roots: Path) -> Folds:
+    """Runs of every fold, those of several stages joined.
 
     Args:
         names: of the folds; further folders are left aside.
-        ours, others: folders with one folder of scores a fold.
+        roots: folders with one folder of scores a fold.
 
     Raises:
-        FoldScoresError: if a folder is missing or damaged, or the two are about other images.
+        FoldScoresError: if a folder is missing or damaged, or they are about other images.
     """
-    return {name: joined(FoldScores.read(root / name) for root in (ours, others)) for name in names}
+    return {name: joined(FoldScores.read(root / name) for root in roots) for name in names}
 
 
-def _compared(folds: Folds) -> list[str]:
+def compared_methods(folds: Folds) -> list[str]:
     """Names of the detectors that ours is compared with, in the order of their runs."""
     runs = [run.method for scores in folds.values() for run in scores.runs]
     return [method for method in dict.fromkeys(runs) if method != DETECTOR]
 
 
-def comparison_metrics(params: Params, by_gan: Folds, by_upsampler: Folds) -> dict[str, Any]:
-    """Content of metrics/leave_one_out.json.
+def _grouped(params: Params, folds: Folds) -> dict[str, Folds]:
+    """Folds of GANs that may train, of GANs ``out_of_domain`` and of ``upsamplers``; no empty group."""
+    groups: dict[str, Folds] = {"gans": {}, "out_of_domain": {}, "upsamplers": {}}
+    for name, scores in folds.items():
+        never = name in params.leave_one_out.never_train
+        group = "out_of_domain" if never else "gans" if name in params.gans else "upsamplers"
+        groups[group][name] = scores
+    return {name: group for name, group in groups.items() if group}
+
+
+def comparison_report(params: Params, folds: Folds) -> dict[str, Any]:
+    """Content of reports/leave_one_out.json.
 
     Args:
         params: of the experiment.
-        by_gan: a fold for each GAN.
-        by_upsampler: a fold for each upsampler.
+        folds: by name of the GAN or upsampler that was left out.
 
     Returns:
-        ``variant`` and ``loss`` of our detector, ``never_train``; the detector's
-        :func:`~fakeface.evaluation.compare.summary` over the folds of GANs that may train;
-        ``out_of_domain``, the same over the GANs that never do; ``upsamplers``, over the folds of upsamplers.
-        ``methods`` has the three again for each detector that ours is compared with, and ``gains`` by how
-        much ours is better, see :func:`~fakeface.evaluation.compare.gains`.
+        ``variant`` and ``loss`` of our detector, ``never_train``; the detector's :func:`summary` by group of
+        folds: ``gans`` that may train, ``out_of_domain``, GANs that never do, and ``upsamplers``. ``methods``
+        has the three again for each detector that ours is compared with, and ``gains`` by how much ours is
+        better, see :func:`gains`. ``folds`` has our detector's :func:`fold_metrics`.
     """
-    never = params.leave_one_out.never_train
-    groups: dict[str, Folds] = {
-        "": {gan: scores for gan, scores in by_gan.items() if gan not in never},
-        "out_of_domain": {gan: scores for gan, scores in by_gan.items() if gan in never},
-        "upsamplers": by_upsampler,
-    }
-    groups = {name: folds for name, folds in groups.items() if folds}
-
-    def summaries(method: str) -> dict[str, Any]:
-        result: dict[str, Any] = {}
-        for name, folds in groups.items():
-            result |= {name: summary(folds, method)} if name else summary(folds, method)
-        return result
-
-    def all_gains(method: str) -> dict[str, Any]:
-        result: dict[str, Any] = {}
-        for name, folds in groups.items():
-            block = gains(folds, DETECTOR, method, params.evaluate.bootstrap, params.seed)
-            result |= {name: block} if name else block
-        return result
-
+    groups, methods = _grouped(params, folds), compared_methods(folds)
+    options = (params.evaluate.bootstrap, params.seed)
     return {
         "variant": params.cffn.variant,
         "loss": params.cffn.loss,
-        "never_train": list(never),
-        **summaries(DETECTOR),
-        "methods": {method: summaries(method) for method in _compared(by_gan)},
-        "gains": {method: all_gains(method) for method in _compared(by_gan)},
+        "never_train": list(params.leave_one_out.never_train),
+        **{group: summary(part, DETECTOR) for group, part in groups.items()},
+        "methods": {
+            method: {group: summary(part, method) for group, part in groups.items()} for method in methods
+        },
+        "gains": {
+            method: {group: gains(part, DETECTOR, method, *options) for group, part in groups.items()}
+            for method in methods
+        },
+        "folds": fold_blocks(params, folds, DETECTOR),
     }
 
 
-def baseline_metrics(params: Params, by_gan: Folds, by_upsampler: Folds) -> dict[str, Any]:
-    """Content of metrics/baselines.json: for each detector a block a fold and protocol.
+def baselines_report(params: Params, folds: Folds) -> dict[str, Any]:
+    """Content of reports/baselines.json: :func:`fold_blocks` of each detector that ours is compared with."""
+    return {method: fold_blocks(params, folds, method) for method in compared_methods(folds)}
+
+
+def fold_blocks(params: Params, folds: Folds, method: str) -> dict[str, Any]:
+    """:func:`fold_metrics` of one detector by name of the fold."""
+    return {
+        name: fold_metrics(params, make_fold(params, name), scores, method) for name, scores in folds.items()
+    }
+
+
+def comparison_headline(report: dict[str, Any]) -> dict[str, Any]:
+    """Content of metrics/leave_one_out.json, from :func:`comparison_report`.
 
     Returns:
-        ``{<detector>: {<held-out GAN>: ..., "upsamplers": {<held-out upsampler>: ...}}}``, each entry as
-        :func:`~fakeface.evaluation.compare.fold_metrics` makes it.
+        AUROC on a left-out GAN that may train, ``mean`` over GANs and ``worst`` GAN, by protocol; ``gain``,
+        the laundered difference of the mean to each detector that ours is compared with.
     """
+    aurocs = {name: report["gans"][name]["auroc"] or {} for name in PROTOCOLS} if "gans" in report else {}
     return {
-        method: {
-            **{
-                gan: fold_metrics(params, gan_fold(params, gan), scores, method)
-                for gan, scores in by_gan.items()
-            },
-            "upsamplers": {
-                name: fold_metrics(params, upsampler_fold(params, name), scores, method)
-                for name, scores in by_upsampler.items()
-            },
-        }
-        for method in _compared(by_gan)
+        **{name: {key: auroc.get(key) for key in ("mean", "worst")} for name, auroc in aurocs.items()},
+        "gain": {
+            method: groups["gans"][PROTOCOLS[0]]["difference"]
+            for method, groups in report["gains"].items()
+            if "gans" in groups
+        },
     }
 
 
-def nested_metrics(by_gan: Folds, by_upsampler: Folds) -> dict[str, Any]:
-    """Content of metrics/nested_validation.json: the summary over the folds, and each fold's AUROCs.
+def nested_report(nested: dict[str, Folds]) -> dict[str, Any]:
+    """Content of reports/nested_validation.json: the summary over the folds, and each fold's AUROCs.
 
     Args:
-        by_gan, by_upsampler: of :func:`fakeface.evaluation.leave_one_out.score_nested`, by what is left out.
+        nested: of :func:`fakeface.evaluation.leave_one_out.score_nested`: ``gans`` and ``upsamplers``.
 
     Returns:
-        :func:`~fakeface.evaluation.compare.summary` and ``auroc_per_fold`` of the first; ``upsamplers``
-        has those of the second. Conditions are the protocols and ``corrupted``; without folds they are None
-        and ``undefined`` says why.
+        For both :func:`summary` and ``auroc_per_fold``. Conditions are the protocols and
+        ``corrupted``; without folds they are None and ``undefined`` says why.
     """
-    reason = "needs two {} that training may see: one to train on, one to leave out"
-    return {
-        **_nested(by_gan, reason.format("GANs")),
-        "upsamplers": _nested(by_upsampler, reason.format("upsamplers")),
-    }
+    return {kind: _nested(kind, folds) for kind, folds in nested.items()}
 
 
-def _nested(folds: Folds, reason: str) -> dict[str, Any]:
+def _nested(kind: str, folds: Folds) -> dict[str, Any]:
     if not folds:
         conditions = (*PROTOCOLS, CORRUPTED)
+        what = "GANs" if kind == "gans" else kind
+        reason = f"needs two {what} that training may see: one to train on, one to leave out"
         return {**dict.fromkeys(conditions), "undefined": dict.fromkeys(conditions, reason)}
     aurocs: dict[str, dict[str, float | None]] = {}
     for name, scores in folds.items():
@@ -282,12 +269,26 @@ def _nested(folds: Folds, reason: str) -> dict[str, Any]:
     return {**summary(folds, DETECTOR), "auroc_per_fold": aurocs}
 
 
-def chart_rows(by_gan: Folds) -> list[dict[str, Any]]:
-    """AUROC of every detector in every fold, ``{detector, held_out, protocol, auroc}``, for `dvc plots`."""
+def nested_headline(report: dict[str, Any]) -> dict[str, Any]:
+    """Content of metrics/nested_validation.json: mean AUROC over the folds, laundered and corrupted."""
+    result: dict[str, Any] = {}
+    for kind in ("gans", "upsamplers"):
+        blocks = {condition: report[kind][condition] for condition in (PROTOCOLS[0], CORRUPTED)}
+        result[kind] = {
+            condition: block["auroc"]["mean"] if block and block["auroc"] else None
+            for condition, block in blocks.items()
+        }
+    return result
+
+
+def chart_rows(params: Params, folds: Folds) -> list[dict[str, Any]]:
+    """AUROC of every detector on every left-out GAN, ``{detector, held_out, protocol, auroc}``, to plot."""
     rows = []
-    for gan, scores in by_gan.items():
-        for method in (DETECTOR, *_compared(by_gan)):
-            for protocol, block in summary({gan: scores}, method).items():
+    for name, scores in folds.items():
+        if name not in params.gans:
+            continue
+        for method in (DETECTOR, *compared_methods(folds)):
+            for protocol, block in summary({name: scores}, method).items():
                 auroc = block["auroc"] and block["auroc"]["mean"]
-                rows.append({"detector": method, "held_out": gan, "protocol": protocol, "auroc": auroc})
+                rows.append({"detector": method, "held_out": name, "protocol": protocol, "auroc": auroc})
     return rows

@@ -12,15 +12,14 @@ from lightning_fabric import Fabric
 from tqdm import tqdm
 
 from fakeface.base import processes
+from fakeface.detector.activations import NetworkInputs
 from fakeface.detector.batches import DetectorData
 from fakeface.detector.detector import Detector
+from fakeface.detector.views import Views, every_view, harmed_test_kind, protocol_kinds
 from fakeface.evaluation.abstention import abstention_block
 from fakeface.evaluation.fold_scores import CORRUPTED
 from fakeface.metrics.scores import score_block
 from fakeface.params import PROTOCOLS, Params
-
-# Keeps the test's random draws apart from those of the trainings.
-TEST_KEY = 5
 
 
 @dataclass(frozen=True)
@@ -36,47 +35,47 @@ class Predictions:
     embeddings: np.ndarray
 
 
-def laundered_batches(
-    params: Params, test: DetectorData, fabric: Fabric, *, corrupted: bool = False
-) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+def views_of_test(params: Params, test: DetectorData, *, corrupted: bool = False) -> dict[str, Views]:
     """The test split once a protocol, both classes through the same chain.
 
     Args:
         params: validated params.
         test: images.
-        fabric: processes that share them.
         corrupted: once more with every image corrupted (:mod:`fakeface.data.corruptions`), then through the
             first protocol's chain.
 
-    Yields:
-        The protocol's name or ``corrupted``, rows int64 (B,), and images uint8 (b, S, S, 3) of the padded
-        share of them that this process works on; with one process, of all of them in order.
+    Returns:
+        Views by the protocol's name or ``corrupted``, in the order of the images.
     """
+    kinds = protocol_kinds(params) | ({CORRUPTED: harmed_test_kind(params)} if corrupted else {})
+    return {name: every_view(test, kind, params.seed) for name, kind in kinds.items()}
+
+
+def in_turns(params: Params, conditions: dict[str, Views], fabric: Fabric) -> Iterator[tuple[str, Views]]:
+    """Batches of ``evaluate.batch_size`` a process, with the names of their conditions."""
     step = params.evaluate.batch_size * fabric.world_size
-    conditions = [(name, name, 0.0) for name in PROTOCOLS]
-    if corrupted:
-        conditions.append((CORRUPTED, PROTOCOLS[0], 1.0))
-    total = len(conditions) * len(test)
-    bar = tqdm(total=total, unit="img", desc="evaluate", disable=processes.quiet(fabric))
-    for number, (name, chain, share) in enumerate(conditions):
-        protocol, key = getattr(params.protocols, chain), [params.seed, TEST_KEY, number]
-        for start in range(0, len(test), step):
-            rows = np.arange(start, min(start + step, len(test)))
-            places = processes.share(len(rows), fabric, padded=True)
-            yield name, rows, test.laundered(rows, [protocol], key, corrupted=share, places=places)
-            bar.update(len(rows))
-    bar.close()
+    total = sum(len(views) for views in conditions.values())
+    with tqdm(total=total, unit="img", desc="evaluate", disable=processes.quiet(fabric)) as bar:
+        for name, views in conditions.items():
+            for start in range(0, len(views), step):
+                part = views[start : start + step]
+                yield name, part
+                bar.update(len(part))
 
 
 def predict_protocols(params: Params, detector: Detector, test: DetectorData) -> dict[str, Predictions]:
     """Run the detector over the test split once a protocol; several processes share each batch."""
     scores: dict[str, list[np.ndarray]] = {name: [] for name in PROTOCOLS}
     embeddings: dict[str, list[np.ndarray]] = {name: [] for name in PROTOCOLS}
-    fabric = detector.fabric
-    for name, rows, images in laundered_batches(params, test, fabric):
-        part_scores, part_embeddings = detector.score_and_embed(images, len(images))
-        scores[name].append(processes.gather_array(part_scores, len(rows), fabric))
-        embeddings[name].append(processes.gather_array(part_embeddings, len(rows), fabric))
+    fabric, conditions = detector.fabric, views_of_test(params, test)
+    inputs = NetworkInputs(params, detector.cffn, fabric)
+    for views in conditions.values():
+        inputs.prepare(views)
+    for name, views in in_turns(params, conditions, fabric):
+        own = views[processes.share(len(views), fabric, padded=True)]
+        part_scores, part_embeddings = detector.judge(*inputs.read_with_detail(own))
+        scores[name].append(processes.gather_array(part_scores, len(views), fabric))
+        embeddings[name].append(processes.gather_array(part_embeddings, len(views), fabric))
     return {
         name: Predictions(np.concatenate(scores[name]), np.concatenate(embeddings[name]))
         for name in PROTOCOLS
@@ -115,7 +114,7 @@ def evaluation_metrics(
 
     Returns:
         ``threshold``, ``lower_threshold``, ``held_out`` and one entry a protocol, as in
-        metrics/evaluation.json. All blocks but those of single GANs also say how often it is unsure.
+        reports/evaluation.json. All blocks but those of single GANs also say how often it is unsure.
     """
     real = test.groups == 0
     lower = threshold if lower_threshold is None else lower_threshold
@@ -145,6 +144,29 @@ def evaluation_metrics(
         }
         result[name] = blocks
     return result
+
+
+def evaluation_headline(report: dict[str, Any]) -> dict[str, Any]:
+    """Content of metrics/evaluation.json, from what :func:`evaluation_metrics` returned.
+
+    Returns:
+        By protocol ``seen`` and ``unseen``, each with ``auroc``, ``precision``, ``recall`` and ``fpr``;
+        ``per_gan``, laundered: ``auroc``, ``precision``, ``recall``.
+    """
+
+    def few(block: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+        return {name: block[name] for name in names}
+
+    figures: dict[str, Any] = {
+        protocol: {
+            part: few(report[protocol][part], ("auroc", "precision", "recall", "fpr"))
+            for part in ("seen", "unseen")
+        }
+        for protocol in PROTOCOLS
+    }
+    per_gan = report[PROTOCOLS[0]]["per_gan"]
+    figures["per_gan"] = {gan: few(block, ("auroc", "precision", "recall")) for gan, block in per_gan.items()}
+    return figures
 
 
 def prediction_table(test: DetectorData, predictions: dict[str, Predictions]) -> pd.DataFrame:

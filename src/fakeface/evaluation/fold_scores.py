@@ -13,9 +13,13 @@ import pandas as pd
 from fakeface.base.errors import FakefaceError
 from fakeface.base.files import atomic_directory, write_json
 
+# Our own detector among the methods, as ``cffn`` in params.yaml describes it.
+DETECTOR = "detector"
 # A condition beside the protocols: every image blurred, made noisy, rescaled or such, and laundered.
 CORRUPTED = "corrupted"
 SCORES_FILE, RUNS_FILE = "scores.csv", "runs.json"
+# Of a run, beside its scores.
+_DESCRIBED = ("method", "seed", "threshold", "device")
 
 
 class FoldScoresError(FakefaceError, ValueError):
@@ -31,12 +35,14 @@ class Run:
         seed: of the training.
         threshold: frozen on validation photographs.
         scores: protocol or other condition to P(fake) float64 (N,), one a test image.
+        device: that it was trained on, see :func:`fakeface.base.runtime.device_name`.
     """
 
     method: str
     seed: int
     threshold: float
     scores: dict[str, np.ndarray]
+    device: str = "cpu"
 
 
 @dataclass(frozen=True)
@@ -67,7 +73,7 @@ class FoldScores:
         columns = {"name": self.names, "gan": self.gans}
         described = []
         for run in self.runs:
-            described.append({"method": run.method, "seed": run.seed, "threshold": run.threshold})
+            described.append({name: getattr(run, name) for name in _DESCRIBED})
             columns |= {_column(run.method, run.seed, name): scores for name, scores in run.scores.items()}
         with atomic_directory(folder) as temporary:
             pd.DataFrame(columns).to_csv(temporary / SCORES_FILE, index=False, lineterminator="\n")
@@ -85,7 +91,7 @@ class FoldScores:
             table = pd.read_csv(folder / SCORES_FILE, keep_default_na=False, dtype={"name": str, "gan": str})
             described = json.loads((folder / RUNS_FILE).read_text(encoding="utf-8"))
             runs = [
-                Run(item["method"], item["seed"], item["threshold"], _scores(table, item))
+                Run(**{name: item[name] for name in _DESCRIBED}, scores=_scores(table, item))
                 for item in described
             ]
             return cls(table["name"].to_numpy(str), table["gan"].to_numpy(str), tuple(runs))

@@ -107,14 +107,14 @@ def robustness_metrics(params: Params, detector: Detector, test: DetectorData) -
         print(f"robustness: {family} is skipped: {reason}", file=sys.stderr)
     grid = {family: strengths for family, strengths in CORRUPTIONS.items() if family not in skipped}
     result: dict[str, Any] = {
-        "threshold": detector.threshold,
+        "threshold": detector.rule.threshold,
         "held_out": list(params.held_out),
         "skipped": skipped,
     }
     total = (1 + sum(len(strengths) for strengths in grid.values())) * len(chosen)
     with tqdm(total=total, unit="img", desc="robustness", disable=None) as bar:
         clean = corrupted_scores(params, detector, chosen, NONE, NO_STRENGTH, bar)
-        blocks = _Blocks(params, detector.threshold, chosen, clean)
+        blocks = _Blocks(params, detector.rule.threshold, chosen, clean)
         result[NONE] = {strength_name(NO_STRENGTH): blocks.block(clean)}
         for family, strengths in grid.items():
             result[family] = {}
@@ -122,3 +122,13 @@ def robustness_metrics(params: Params, detector: Detector, test: DetectorData) -
                 scores = corrupted_scores(params, detector, chosen, family, strength, bar)
                 result[family][strength_name(strength)] = blocks.block(scores)
     return result
+
+
+def robustness_headline(report: dict[str, Any]) -> dict[str, Any]:
+    """Content of metrics/robustness.json: ``worst_auroc`` of each family, over its strengths and all GANs."""
+    worst = {}
+    for family in CORRUPTIONS:
+        if family in report:
+            values = [block["auroc"] for block in report[family].values() if block["auroc"] is not None]
+            worst[family] = min(values, default=None)
+    return {"worst_auroc": worst}

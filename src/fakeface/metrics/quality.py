@@ -25,7 +25,6 @@ from torch_fidelity.metric_prc import (
 
 from fakeface.base.errors import MissingFileError
 from fakeface.base.files import write_json
-from fakeface.base.runtime import device_name, provenance
 from fakeface.data.image_sets import ImageSet, evenly_spaced
 from fakeface.metrics.extractors import (
     INCEPTION,
@@ -143,7 +142,7 @@ def measure(
     device: torch.device,
     cache_dir: Path | None = None,
 ) -> dict[str, Any]:
-    """Content of ``metrics/quality/<gan>.json``.
+    """Content of ``reports/quality/<gan>.json``, but for what made it.
 
     Args:
         gan: name in params.yaml.
@@ -153,7 +152,7 @@ def measure(
         cache_dir: where features of the photographs are remembered, see :mod:`fakeface.metrics.extractors`.
 
     Returns:
-        Provenance keys and the block of :func:`fakeface.metrics.quality.compare`. At most
+        The block of :func:`fakeface.metrics.quality.compare`. At most
         ``quality.n_images`` of each set, evenly spaced, are compared; ``n_real`` and ``n_fake`` say how many.
     """
     settings = params.quality
@@ -169,7 +168,17 @@ def measure(
         neighbourhood=settings.neighbourhood,
         seed=params.seed,
     )
-    return {"gan": gan} | provenance(params, device_name(device)) | block
+    return {"gan": gan} | block
+
+
+def quality_headline(report: dict[str, Any]) -> dict[str, Any]:
+    """Content of ``metrics/quality/<gan>.json``: distances to the photographs, and the Inception Score."""
+    kept = ("fid", "inception_score", "kid", "precision", "recall")
+    return {
+        name: value
+        for name, value in report.items()
+        if name in kept or (name.startswith(("fd_", "is_")) and not name.endswith("_std"))
+    }
 
 
 # -------------------------------------------------------------------------------------------------

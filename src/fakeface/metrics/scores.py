@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fakeface.metrics.thresholds import ECE_BINS, require_probabilities
+
 METRICS = (
     "precision",
     "recall",
@@ -24,7 +26,6 @@ METRICS = (
     "real_precision",
     "real_recall",
 )
-ECE_BINS = 15
 
 # What a metric needs in order to mean anything. Precision without photographs would be 1 by construction.
 _NEEDS_FAKES = frozenset(METRICS) - {"fpr", "real_recall", "accuracy"}
@@ -61,7 +62,7 @@ def checked(labels: Any, scores: Any) -> tuple[np.ndarray, np.ndarray]:
     wrong = ~(is_fake | (labels == 0))
     if wrong.any():
         raise ValueError(f"labels must be 0 or 1, got {wrong.sum()} others, the first {labels[wrong][0]!r}")
-    _require_probabilities(scores)
+    require_probabilities(scores)
     return is_fake, scores
 
 
@@ -70,7 +71,8 @@ def score_block(
 ) -> dict[str, Any]:
     """All metrics of one set of photographs and fakes.
 
-    An image is called fake if its score is ABOVE the threshold, the rule of :func:`choose_threshold` too.
+    An image is called fake if its score is ABOVE the threshold, as
+    :func:`fakeface.metrics.thresholds.choose_threshold` has it.
 
     - ``precision``, ``recall``, ``f1``: of fakes. ``real_precision``, ``real_recall``: of photographs.
     - ``fpr``: share of photographs called fake, ``1 - real_recall``.
@@ -201,74 +203,10 @@ def _point(labels: Any, scores: Any, threshold: float) -> tuple[dict[str, float]
     return point, _undefined(point, n_real, n_fake), n_real, n_fake
 
 
-def choose_threshold(real_scores: Any, target_fpr: float) -> float:
-    """The smallest threshold that at most ``target_fpr`` of the photographs exceed.
-
-    A photograph is a false positive if its score is ABOVE the threshold. That share only changes at the
-    scores themselves, so the answer is one of them; the next lower one lets too many through.
-
-    Args:
-        real_scores: (N,) of P(fake) of validation photographs, N >= 1, in [0, 1].
-        target_fpr: share of false positives to stay within, in [0, 1).
-
-    Raises:
-        ValueError: for no scores, scores out of range, or a share out of range.
-    """
-    scores = np.asarray(real_scores, dtype=np.float64)
-    if scores.ndim != 1 or scores.size == 0:
-        raise ValueError(f"real_scores must be (N,) with N >= 1, got {scores.shape}")
-    _require_probabilities(scores)
-    if not 0 <= target_fpr < 1:
-        raise ValueError(f"target_fpr must be in [0, 1), got {target_fpr}")
-    candidates, counts = np.unique(scores, return_counts=True)
-    n_above = scores.size - np.cumsum(counts)
-    return float(candidates[np.argmax(n_above / scores.size <= target_fpr)])
-
-
-def choose_lower_threshold(fake_scores: Any, target_fnr: float, *, groups: Any = None) -> float:
-    """The largest threshold that at most ``target_fnr`` of the fakes lie below.
-
-    The counterpart of :func:`choose_threshold`, for a second threshold under which images pass for real. The
-    answer is one of the scores; the next higher one lets too many fakes through.
-
-    Args:
-        fake_scores: (N,) of P(fake) of validation fakes, N >= 1, in [0, 1].
-        target_fnr: share of misses to stay within, in [0, 1).
-        groups: (N,), the GAN of each fake; the share is then the mean over GANs, so that a GAN with more
-            images does not weigh more.
-
-    Raises:
-        ValueError: for no scores, scores or a share out of range, or groups of another length.
-    """
-    scores = np.asarray(fake_scores, dtype=np.float64)
-    if scores.ndim != 1 or scores.size == 0:
-        raise ValueError(f"fake_scores must be (N,) with N >= 1, got {scores.shape}")
-    _require_probabilities(scores)
-    if not 0 <= target_fnr < 1:
-        raise ValueError(f"target_fnr must be in [0, 1), got {target_fnr}")
-    groups = np.zeros(scores.size) if groups is None else np.asarray(groups)
-    if groups.shape != scores.shape:
-        raise ValueError(f"groups must have one entry a score, got {groups.shape} for {scores.shape}")
-    candidates = np.unique(scores)
-    parts = [np.sort(scores[groups == group]) for group in np.unique(groups)]
-    below = np.mean([np.searchsorted(part, candidates) / part.size for part in parts], axis=0)
-    # The mean over GANs rounds: three times 0.05 / 3 is more than 0.05.
-    return float(candidates[np.flatnonzero(below <= target_fnr + 1e-12)[-1]])
-
-
 def calibration_bins(scores: np.ndarray) -> np.ndarray:
     """Calibration bin of each score, int (N,): bin i covers (i / 15, (i + 1) / 15], the first 0 as well."""
     edges = np.linspace(0, 1, ECE_BINS + 1)
     return np.searchsorted(edges[1:-1], scores, side="left")
-
-
-def _require_probabilities(scores: np.ndarray) -> None:
-    if n_nan := int(np.isnan(scores).sum()):
-        raise ValueError(f"scores must be numbers, got {n_nan} NaN among {scores.size}")
-    outside = (scores < 0) | (scores > 1)
-    if outside.any():
-        first = scores[outside][0]
-        raise ValueError(f"scores must be in [0, 1], got {outside.sum()} outside, the first {first}")
 
 
 def _ladder(scores: np.ndarray, threshold: float) -> tuple[_Ladder, np.ndarray]:

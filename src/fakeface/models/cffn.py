@@ -1,4 +1,4 @@
-"""What every variant of the common fake feature network has: level maps, an embedding, a joint map."""
+"""The common fake feature network (CFFN): the paper's, a residual one, and one on frozen ImageNet layers."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from torch import nn
 from fakeface.base.lite0 import build_network, default_weights, fuse
 
 LEVEL_CHANNELS = 128
+# Images (B, 3, S, S) in [-1, 1], or the activations of frozen levels, (B, C, s, s) each.
+NetworkInput = torch.Tensor | Sequence[torch.Tensor]
 
 
 class FeatureNetwork(nn.Module):
@@ -45,8 +47,10 @@ class FeatureNetwork(nn.Module):
                 if isinstance(module, nn.Conv2d):
                     module.weight.div_(math.sqrt(self.feature_dim))
 
-    def blocks_and_maps(self, x: torch.Tensor) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+    def blocks_and_maps(self, x: Any) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
         """(B, 3, S, S) in [-1, 1] to what each feature level's block puts out, and the level maps made of it.
+
+        A network with frozen levels takes their activations in place of the images, too.
 
         Returns:
             One (B, C, s, s) a feature level before its head, finest first, where Grad-CAM looks; and
@@ -54,7 +58,7 @@ class FeatureNetwork(nn.Module):
         """
         raise NotImplementedError
 
-    def level_maps(self, x: torch.Tensor) -> list[torch.Tensor]:
+    def level_maps(self, x: NetworkInput) -> list[torch.Tensor]:
         """(B, 3, S, S) in [-1, 1] to one (B, 128, s, s) map a feature level, finest first."""
         return self.blocks_and_maps(x)[1]
 
@@ -63,7 +67,7 @@ class FeatureNetwork(nn.Module):
         embedding = torch.cat([level.mean(dim=(2, 3)) for level in maps], dim=1)
         return F.normalize(embedding, dim=1) if self.unit_norm else embedding
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: NetworkInput) -> torch.Tensor:
         """(B, 3, S, S) in [-1, 1] to embeddings (B, feature_dim)."""
         return self.embed_maps(self.level_maps(x))
 
@@ -234,14 +238,22 @@ ENLARGED = 2
 # The network's blocks of each level, and the channels that the last of them puts out.
 BLOCKS = ((0, 3), (3, 5), (5, 8), (8, 11))
 PRETRAINED_CHANNELS = (24, 40, 80, 112)
+# Pixels of the picture, before it is enlarged, from one place of a level to the next.
+STRIDES = (2, 4, 8, 8)
 HIDDEN = 128
 # The activations of more pixels leave a CPU's cache: 500 images of side 64 at once take twice as long.
 CPU_PIXELS = 16 * 64 * 64
+GPU_PIXELS = 256 * 64 * 64
 
 
 def to_imagenet(x: torch.Tensor) -> torch.Tensor:
     """[-1, 1] to the range that the network was trained with: of a value v in 0..255, (v - 127) / 128."""
     return (127.5 * x + 0.5) / 128
+
+
+def enlarged(x: torch.Tensor) -> torch.Tensor:
+    """What the first frozen layer is given for (B, 3, S, S) in [-1, 1]: (B, 3, 2 S, 2 S)."""
+    return F.interpolate(to_imagenet(x), scale_factor=ENLARGED, mode="bilinear", align_corners=False)
 
 
 def frozen_levels(count: int) -> nn.ModuleList:
@@ -289,9 +301,9 @@ class PretrainedCFFN(FeatureNetwork):
         )
         self._initialise(self.heads)
 
-    def _activations(self, x: torch.Tensor) -> list[torch.Tensor]:
-        """What the feature levels put out for (B, 3, S, S) in [-1, 1]."""
-        x = F.interpolate(to_imagenet(x), scale_factor=ENLARGED, mode="bilinear", align_corners=False)
+    def activations(self, x: torch.Tensor) -> list[torch.Tensor]:
+        """What the feature levels put out for (B, 3, S, S) in [-1, 1]: frozen, the same in every training."""
+        x = enlarged(x)
         outputs = []
         for level, layers in enumerate(self.levels, start=1):
             x = layers(x)
@@ -299,18 +311,36 @@ class PretrainedCFFN(FeatureNetwork):
                 outputs.append(x)
         return outputs
 
-    def blocks_and_maps(self, x: torch.Tensor) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
-        """(B, 3, S, S) in [-1, 1] to a level's activations and a (B, 128, S/32, S/32) map a feature level."""
+    @staticmethod
+    def chunk_size(side: int, device: torch.device) -> int:
+        """Images of ``side`` pixels that the frozen levels had best be given at once."""
+        return max(1, (CPU_PIXELS if device.type == "cpu" else GPU_PIXELS) // side**2)
+
+    def level_shapes(self, numbers: int) -> list[tuple[int, int]]:
+        """Side and channels of each feature level's activations of an image that has so many of them."""
+        pairs = [(STRIDES[level - 1], PRETRAINED_CHANNELS[level - 1]) for level in self.feature_levels]
+        side = math.isqrt(numbers * 64 // sum(channels * 64 // stride**2 for stride, channels in pairs))
+        return [(side // stride, channels) for stride, channels in pairs]
+
+    def blocks_and_maps(
+        self, x: torch.Tensor | Sequence[torch.Tensor]
+    ) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+        """A feature level's activations and its (B, 128, S/32, S/32) map, one of each a level.
+
+        Args:
+            x: images (B, 3, S, S) in [-1, 1], or what :meth:`activations` gives for them.
+        """
+        if not isinstance(x, torch.Tensor):
+            activations = list(x)
         # Derivatives by a level's activations must reach the levels after it, so then nothing is divided.
         # An exported graph has no number of chunks that depends on the number of images.
-        whole = x.requires_grad or torch.compiler.is_exporting()
-        if x.device.type == "cpu" and not whole:
-            chunks = x.split(max(1, CPU_PIXELS // x[0, 0].numel()))
-            parts = [self._activations(chunk) for chunk in chunks]
+        elif x.device.type == "cpu" and not (x.requires_grad or torch.compiler.is_exporting()):
+            chunks = x.split(self.chunk_size(x.shape[-1], x.device))
+            parts = [self.activations(chunk) for chunk in chunks]
             activations = [torch.cat(part) for part in zip(*parts, strict=True)]
         else:
-            activations = self._activations(x)
-        side = x.shape[-1] // 32
+            activations = self.activations(x)
+        side = activations[0].shape[-1] * STRIDES[self.feature_levels[0] - 1] // 32
         maps = [
             self.heads[str(level)](activation, side)
             for level, activation in zip(self.feature_levels, activations, strict=True)

@@ -5,7 +5,7 @@ in the form of Hsu, Zhuang and Lee 2020, with y = 1 for a pair of one class and 
 
     0.5 * (y * E^2 + (1 - y) * max(0, margin - E)^2)
 
-All fakes are one class: two GANs are never pushed apart.
+All fakes are one class: two GANs are never pushed apart. Below it, the other objectives of ``cffn.loss``.
 """
 
 from __future__ import annotations

@@ -16,53 +16,45 @@ TITLES = {
 }
 
 
-def folds_table(metrics: Path, protocols: tuple[str, ...] = ("laundered", "mild", "clean")) -> str:
-    """For each protocol a table of AUROCs, a row a held-out GAN or upsampler; then a table of gains.
+def folds_table(reports: Path, protocols: tuple[str, ...] = ("laundered", "mild", "clean")) -> str:
+    """For each protocol a table of AUROCs, a row a left-out GAN or upsampler; then a table of gains.
 
     Args:
-        metrics: folder with ``leave_one_out.json``, ``baselines.json`` and ``leave_one_out/<gan>.json``.
+        reports: folder with ``leave_one_out.json`` and ``baselines.json``.
         protocols: which of them.
 
     Raises:
         TableError: for a file or a key that is missing.
     """
-    summary, path = read_json(metrics / "leave_one_out.json"), metrics / "leave_one_out.json"
-    baselines = read_json(metrics / "baselines.json")
+    path, baselines_path = reports / "leave_one_out.json", reports / "baselines.json"
+    summary, baselines = read_json(path), read_json(baselines_path)
     compared = list(get(summary, path, "methods"))
-    gans = [name for name in get(baselines, metrics / "baselines.json", compared[0]) if name != "upsamplers"]
-    ours = {gan: read_json(metrics / "leave_one_out" / f"{gan}.json") for gan in gans}
-    upsamplers = list(get(baselines, metrics / "baselines.json", compared[0], "upsamplers"))
+    folds = get(summary, path, "folds")
     parts = []
     for protocol in protocols:
         rows = []
-        for gan in gans:
-            block = get(ours[gan], metrics / "leave_one_out" / f"{gan}.json", protocol)
-            others = [get(baselines, metrics / "baselines.json", name, gan, protocol) for name in compared]
-            rows.append([gan, _auroc(block), *(number(other["auroc"]) for other in others)])
-        for upsampler in upsamplers:
-            file = metrics / "leave_one_upsampler_out" / f"{upsampler}.json"
-            block = get(read_json(file), file, protocol)
-            others = [
-                get(baselines, metrics / "baselines.json", name, "upsamplers", upsampler, protocol)
-                for name in compared
-            ]
-            rows.append([f"all {upsampler}", _auroc(block), *(number(other["auroc"]) for other in others)])
-        for label, keys, figure in (
-            ("**mean over GANs**", (), "mean"),
-            ("**worst GAN**", (), "worst"),
-            ("**mean over upsamplers**", ("upsamplers",), "mean"),
+        for name, fold in folds.items():
+            block = get(fold, path, protocol)
+            others = [get(baselines, baselines_path, method, name, protocol) for method in compared]
+            label = name if fold["test_gans"] == [name] else f"all {name}"
+            interval = block.get("auroc_ci95")
+            rows.append([label, number(block["auroc"], interval), *(number(one["auroc"]) for one in others)])
+        for label, group, figure in (
+            ("**mean over GANs**", "gans", "mean"),
+            ("**worst GAN**", "gans", "worst"),
+            ("**mean over upsamplers**", "upsamplers", "mean"),
         ):
-            if keys and keys[0] not in summary:
+            if group not in summary:
                 continue
-            figures = [_figure(summary, path, (*keys, protocol), figure)]
+            figures = [_figure(summary, path, (group, protocol), figure)]
             figures += [
-                _figure(summary, path, ("methods", name, *keys, protocol), figure) for name in compared
+                _figure(summary, path, ("methods", method, group, protocol), figure) for method in compared
             ]
             rows.append([label, *(number(value) for value in figures)])
         header = [f"left out, {protocol}", "ours [95 %]", *(TITLES.get(name, name) for name in compared)]
         parts.append(markdown_table(header, rows))
     parts.append(_gains_table(summary, path, compared, protocols))
-    seeds = len(get(ours[gans[0]], metrics / "leave_one_out" / f"{gans[0]}.json", "seeds"))
+    seeds = len(get(next(iter(folds.values())), path, "seeds"))
     never = ", ".join(sorted(get(summary, path, "never_train")))
     note = (
         f"AUROC on test images of what was left out, mean over {seeds} trainings of ours. The means are over "
@@ -70,10 +62,6 @@ def folds_table(metrics: Path, protocols: tuple[str, ...] = ("laundered", "mild"
         f"`cffn.variant: {get(summary, path, 'variant')}`, `cffn.loss: {get(summary, path, 'loss')}`."
     )
     return "\n\n".join([*parts, note])
-
-
-def _auroc(block: dict[str, Any]) -> str:
-    return number(block["auroc"], block.get("auroc_ci95"))
 
 
 def _figure(summary: dict[str, Any], path: Path, keys: tuple[str, ...], figure: str) -> float | None:
@@ -89,7 +77,7 @@ def _gains_table(summary: dict[str, Any], path: Path, compared: list[str], proto
     for name in compared:
         cells = []
         for protocol in protocols:
-            block = get(summary, path, "gains", name, protocol)
+            block = get(summary, path, "gains", name, "gans", protocol)
             cells.append(number(block["difference"], block.get("difference_ci95")))
         rows.append([TITLES.get(name, name), *cells])
     if not rows:

@@ -1,8 +1,8 @@
-"""Markdown tables from metrics files, and their places in a README.
+"""Markdown tables from the files in reports/, and their places in a README.
 
-    python -m fakeface.reporting.tables results --metrics metrics
+    python -m fakeface.reporting.tables results --reports reports
     python -m fakeface.reporting.tables compare results/initial results/expanded --names initial expanded
-    python -m fakeface.reporting.tables folds --metrics metrics
+    python -m fakeface.reporting.tables folds --reports reports
     python -m fakeface.reporting.tables cards models/gans
     python -m fakeface.reporting.tables memorisation zoo/metrics/memorisation
     python -m fakeface.reporting.tables study losses results
@@ -11,7 +11,7 @@
 
 A README holds a table between two lines; the first carries the command, with paths relative to the README:
 
-    <!-- table: results --metrics metrics -->
+    <!-- table: results --reports reports -->
     <!-- end table -->
 """
 
@@ -43,22 +43,24 @@ class _Parser(argparse.ArgumentParser):
         raise TableError(f"{message} ({self.prog} --help shows the commands)")
 
 
-def results_tables(metrics: Path, part: str = "both") -> str:
+def results_tables(reports: Path, part: str = "both") -> str:
     """Detection and image quality per GAN.
 
     Args:
-        metrics: folder that holds ``evaluation.json`` and ``quality/<gan>.json``.
-        part: ``detection``, ``quality`` or ``both``.
+        reports: folder that holds ``evaluation.json`` and ``quality/<gan>.json``.
+        part: ``detection``, ``quality`` or ``both``; ``summary`` for AUROC and recall, laundered.
 
     Raises:
         TableError: for a file or a key that is missing.
     """
-    evaluation = _evaluation(metrics)
+    evaluation = _evaluation(reports)
+    if part == "summary":
+        return _summary_table(evaluation, reports)
     tables = []
     if part in ("both", "detection"):
-        tables.append(_detection_table(evaluation, metrics))
+        tables.append(_detection_table(evaluation, reports))
     if part in ("both", "quality"):
-        tables.append(_quality_table(evaluation, metrics))
+        tables.append(_quality_table(evaluation, reports))
     return "\n\n".join(tables)
 
 
@@ -66,14 +68,14 @@ def compare_table(first: Path, second: Path, names: Sequence[str], protocol: str
     """Precision, recall and AUROC per GAN of two runs, side by side.
 
     Args:
-        first, second: folders that hold ``evaluation.json``, or hold it in ``metrics/``.
+        first, second: folders that hold ``evaluation.json``, or hold it in ``reports/``.
         names: what to call the two.
         protocol: one of :data:`PROTOCOLS`.
 
     Raises:
         TableError: for a file or a key that is missing.
     """
-    folders = [folder / "metrics" if (folder / "metrics").is_dir() else folder for folder in (first, second)]
+    folders = [folder / "reports" if (folder / "reports").is_dir() else folder for folder in (first, second)]
     runs = [_evaluation(folder) for folder in folders]
     blocks = [
         get(run, folder, protocol, "per_gan") | {"**all**": get(run, folder, protocol, "overall")}
@@ -96,21 +98,43 @@ def compare_table(first: Path, second: Path, names: Sequence[str], protocol: str
     return f"{markdown_table(header, rows)}\n\nProtocol `{protocol}`; {counts} of {names[0]}."
 
 
-def _detection_table(evaluation: dict[str, Any], metrics: Path) -> str:
-    path = metrics / "evaluation.json"
+def _rows(evaluation: dict[str, Any], path: Path) -> list[tuple[str, str, tuple[str, ...]]]:
+    """Label, role in training and keys of each block: seen GANs, unseen ones, groups."""
     held_out = evaluation["held_out"]
     gans = list(get(evaluation, path, PROTOCOLS[0], "per_gan"))
     rows: list[tuple[str, str, tuple[str, ...]]]
     rows = [(gan, "seen", ("per_gan", gan)) for gan in gans if gan not in held_out]
     rows += [(gan, "**unseen**", ("per_gan", gan)) for gan in gans if gan in held_out]
     rows += [(f"all {group}", group, (group,)) for group in ("seen", "unseen")] if held_out else []
-    rows += [("all", "", ("overall",))]
+    return [*rows, ("all", "", ("overall",))]
+
+
+def _summary_table(evaluation: dict[str, Any], reports: Path) -> str:
+    path, protocol = reports / "evaluation.json", PROTOCOLS[0]
+    lines = []
+    for label, role, keys in _rows(evaluation, path):
+        block = get(evaluation, path, protocol, *keys)
+        auroc, recall = (get(evaluation, path, protocol, *keys, name) for name in ("auroc", "recall"))
+        lines.append([label, role, number(auroc, block.get("auroc_ci95")), number(recall)])
+    overall = get(evaluation, path, protocol, "overall")
+    threshold, above = evaluation["threshold"], overall["fpr"]
+    caption = (
+        f"{overall['n_real']} test photographs against {overall['n_fake']} fakes, `{protocol}`. Recall is "
+        f"the share of fakes above the frozen threshold {threshold:.3f}. Of the photographs, {above:.1%} are "
+        "above it."
+    )
+    header = ["GAN", "in training", "AUROC [95 %]", "recall"]
+    return f"{markdown_table(header, lines)}\n\n{caption}"
+
+
+def _detection_table(evaluation: dict[str, Any], metrics: Path) -> str:
+    path = metrics / "evaluation.json"
     header = ["GAN", "in training"]
     header += [
         f"{name}: {column}" for name in PROTOCOLS for column in ("AUROC [95 %]", "precision", "recall")
     ]
     lines = []
-    for label, role, keys in rows:
+    for label, role, keys in _rows(evaluation, path):
         line = [label, role]
         for protocol in PROTOCOLS:
             auroc, precision, recall = (
@@ -128,10 +152,10 @@ def _detection_table(evaluation: dict[str, Any], metrics: Path) -> str:
     return f"{markdown_table(header, lines)}\n\n{caption}"
 
 
-def _quality_table(evaluation: dict[str, Any], metrics: Path) -> str:
+def _quality_table(evaluation: dict[str, Any], reports: Path) -> str:
     lines, captions = [], {}
-    for gan in get(evaluation, metrics, PROTOCOLS[0], "per_gan"):
-        path = metrics / "quality" / f"{gan}.json"
+    for gan in get(evaluation, reports, PROTOCOLS[0], "per_gan"):
+        path = reports / "quality" / f"{gan}.json"
         quality = read_json(path)
         extractor = get(quality, path, "extractor")
         short = extractor.replace("-", "_")
@@ -202,9 +226,9 @@ def _run_marker(line: str, at: int, folder: Path) -> str:
 
 def _make(arguments: argparse.Namespace, folder: Path) -> str:
     if arguments.command == "results":
-        return results_tables(folder / arguments.metrics, arguments.part)
+        return results_tables(folder / arguments.reports, arguments.part)
     if arguments.command == "folds":
-        return folds_table(folder / arguments.metrics, tuple(arguments.protocols))
+        return folds_table(folder / arguments.reports, tuple(arguments.protocols))
     if arguments.command == "cards":
         return cards_table(folder / arguments.folder)
     if arguments.command == "memorisation":
@@ -218,8 +242,8 @@ def _make(arguments: argparse.Namespace, folder: Path) -> str:
     )
 
 
-def _evaluation(metrics: Path) -> dict[str, Any]:
-    path = metrics / "evaluation.json"
+def _evaluation(reports: Path) -> dict[str, Any]:
+    path = reports / "evaluation.json"
     evaluation = read_json(path)
     for key in ("threshold", "held_out", *PROTOCOLS):
         get(evaluation, path, key)
@@ -228,25 +252,25 @@ def _evaluation(metrics: Path) -> dict[str, Any]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
-        prog="python -m fakeface.reporting.tables", description="Markdown tables from metrics files."
+        prog="python -m fakeface.reporting.tables", description="Markdown tables from the files in reports/."
     )
     commands = parser.add_subparsers(dest="command", required=True)
     results = commands.add_parser("results", help="detection and image quality per GAN")
-    results.add_argument("--metrics", type=Path, default=Path("metrics"), metavar="DIR")
-    results.add_argument("--part", choices=("both", "detection", "quality"), default="both")
+    results.add_argument("--reports", type=Path, default=Path("reports"), metavar="DIR")
+    results.add_argument("--part", choices=("both", "detection", "quality", "summary"), default="both")
     compare = commands.add_parser("compare", help="precision and recall per GAN of two runs")
     compare.add_argument("first", type=Path, metavar="DIR_A")
     compare.add_argument("second", type=Path, metavar="DIR_B")
     compare.add_argument("--names", nargs=2, default=["before", "after"], metavar=("A", "B"))
     compare.add_argument("--protocol", choices=PROTOCOLS, default="laundered")
     folds = commands.add_parser("folds", help="unseen GANs, detector by detector")
-    folds.add_argument("--metrics", type=Path, default=Path("metrics"), metavar="DIR")
+    folds.add_argument("--reports", type=Path, default=Path("reports"), metavar="DIR")
     folds.add_argument("--protocols", nargs="+", choices=PROTOCOLS, default=PROTOCOLS)
     cards = commands.add_parser("cards", help="the generators trained here")
     cards.add_argument("folder", type=Path, metavar="DIR")
     memorisation = commands.add_parser("memorisation", help="distances to the nearest training photograph")
     memorisation.add_argument("folder", type=Path, metavar="DIR")
-    study = commands.add_parser("study", help="experiments of python -m fakeface.studies")
+    study = commands.add_parser("study", help="experiments of python -m fakeface.reporting.studies")
     study.add_argument("name", choices=list(STUDIES))
     study.add_argument("folder", type=Path, metavar="DIR")
     speed = commands.add_parser("speed", help="what benchmarks/suite.py measured")

@@ -49,7 +49,8 @@ def test_the_verdict_decides_the_words(bundle: Bundle) -> None:
     said = {}
     for name, limits_of in {"fake": (-0.1, -0.1), "unsure": (0.1, -0.1), "real": (0.1, 0.05)}.items():
         detector = copy.copy(bundle.detector)
-        detector.threshold, detector.lower_threshold = (face.score + shift for shift in limits_of)
+        upper, lower = (face.score + shift for shift in limits_of)
+        detector.rule = replace(detector.rule, threshold=upper, lower_threshold=lower)
         said[name] = answer(picture, replace(bundle, detector=detector), None).text
     assert "Called fake." in said["fake"]
     assert "Unsure." in said["unsure"]

@@ -9,12 +9,13 @@ from hypothesis import strategies as st
 
 from evaluation.baselines.conftest import joined
 from fakeface.detector.batches import LeakError
+from fakeface.detector.views import Views
 from fakeface.evaluation import baselines as base
 from fakeface.evaluation.baselines import (
-    VIEWS_KEY,
     BaselineDataError,
     balanced_subset,
     balanced_weights,
+    baseline_kind,
     in_batches,
     training_views,
 )
@@ -99,8 +100,8 @@ def test_views_are_laundered_each_with_its_own_draw(
         pixels[positions] = images
     for position, number in enumerate(views.chosen):
         image, view = divmod(int(number), 2)
-        expected = data.laundered(np.array([image]), params.augmentation, [params.seed, VIEWS_KEY, view])
-        assert (pixels[position] == expected[0]).all()
+        one = Views(data, np.array([image]), np.array([view]), baseline_kind(params), params.seed)
+        assert (pixels[position] == one.pixels[0]).all()
     # Two views of an image may draw the same JPEG quality, one of 21.
     assert len(np.unique(pixels.reshape(40, -1), axis=0)) > 35
     features = views.features(lambda images: images.reshape(len(images), -1), "pixels")

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from fakeface.detector.batches import load_split
 from fakeface.detector.detector import Detector
-from fakeface.evaluation.evaluate import TEST_KEY, predict_protocols
+from fakeface.detector.views import protocol_kinds
+from fakeface.evaluation.evaluate import predict_protocols
 from fakeface.evaluation.explain.judged import judge
 from fakeface.params import Params
 
@@ -22,7 +23,8 @@ def test_a_sample_has_the_scores_of_the_evaluation(
     tiny_params: Params, image_sets: tuple[Path, Path], untrained: Detector
 ) -> None:
     test = load_split(*image_sets, list(tiny_params.gans), "test")
-    judged = judge(tiny_params, untrained, test, [TEST_KEY], 4)
+    kind = protocol_kinds(tiny_params)["laundered"]
+    judged = judge(tiny_params, untrained, test, kind, 4)
     n_groups = 1 + len(test.gans)
     assert len(judged.scores) == 4 * n_groups
     assert judged.sources.tolist() == [source for source in ("real", *test.gans) for _ in range(4)]
@@ -33,7 +35,7 @@ def test_a_sample_has_the_scores_of_the_evaluation(
     assert np.std(predicted.scores) > 0
     np.testing.assert_allclose(judged.scores, predicted.scores[chosen], rtol=1e-5)
     np.testing.assert_allclose(judged.embeddings, predicted.embeddings[chosen], rtol=1e-4, atol=1e-6)
-    assert len(judge(tiny_params, untrained, test, [TEST_KEY], None).scores) == len(test)
+    assert len(judge(tiny_params, untrained, test, kind, None).scores) == len(test)
 
 
 @given(

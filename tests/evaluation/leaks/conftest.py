@@ -77,6 +77,7 @@ def probed_params(tmp_path_factory: pytest.TempPathFactory, photographs: list[by
             "gans": {gan: gans[gan] for gan in GANS},
             "held_out": [],
             "leave_one_out.never_train": [],
+            "leave_one_out.folds": list(GANS),
             "leaks.halvings": 3,
         }
     )

@@ -64,9 +64,9 @@ def test_a_route_is_judged_with_its_error(figures: dict[str, Any], verdict: bool
     assert passed(findings) == {"route": verdict}
     if verdict is False:
         with pytest.raises(LeakFoundError, match="route"):
-            refuse_leaks(findings, "metrics/leaks.json")
+            refuse_leaks(findings, "reports/leaks.json")
     else:
-        refuse_leaks(findings, "metrics/leaks.json")
+        refuse_leaks(findings, "reports/leaks.json")
 
 
 def test_chance_is_no_leak() -> None:
@@ -132,9 +132,9 @@ def test_all_leaks_are_named_in_one_line() -> None:
     }
     findings = judge(figures, TOLERANCE)
     with pytest.raises(LeakFoundError) as raised:
-        refuse_leaks(findings, "metrics/leaks.json")
+        refuse_leaks(findings, "reports/leaks.json")
     assert str(raised.value) == (
-        "metrics/leaks.json: the probes found leaks: "
+        "reports/leaks.json: the probes found leaks: "
         "route (laundered AUROC 0.700 +- 0.010, expected 0.5 +- 0.05), "
         "identities (people in train/test: 3), "
         "near_duplicates (copies of photographs in two splits: 2, first a.jpg and b.jpg "

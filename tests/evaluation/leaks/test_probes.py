@@ -46,7 +46,7 @@ def run_stage(params: Params, folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
     try:
         runpy.run_path(str(REPOSITORY / "pipeline" / "leak_probes.py"), run_name="__main__")
     finally:
-        metrics: dict[str, Any] = json.loads((folder / "metrics" / "leaks.json").read_text())
+        metrics: dict[str, Any] = json.loads((folder / "reports" / "leaks.json").read_text())
     return metrics
 
 
@@ -75,10 +75,10 @@ def test_the_stage_writes_its_figures_and_then_fails(
 
     rewrite(data_copy / "real" / "test", plant)
     with pytest.raises(
-        SystemExit, match="error: metrics/leaks.json: the probes found leaks: .*near_duplicates"
+        SystemExit, match="error: reports/leaks.json: the probes found leaks: .*near_duplicates"
     ):
         run_stage(probed_params, data_copy.parent, monkeypatch)
-    metrics = json.loads((data_copy.parent / "metrics" / "leaks.json").read_text())
+    metrics = json.loads((data_copy.parent / "reports" / "leaks.json").read_text())
     assert metrics["passed"]["near_duplicates"] is False
     (pair,) = metrics["near_duplicates"]["pairs"]
     assert pair["splits"] == ["train", "test"]

@@ -14,7 +14,7 @@ from fakeface.base.files import write_text
 from fakeface.data.image_sets import Folders
 from fakeface.detector.batches import load_split, load_training
 from fakeface.detector.detector import Detector
-from fakeface.evaluation.evaluate import TEST_KEY
+from fakeface.detector.views import ViewKind, protocol_kinds
 from fakeface.evaluation.explain.judged import (
     HEADLINE,
     REAL,
@@ -30,8 +30,6 @@ from fakeface.params import Params
 
 # Photographs, and fakes a GAN, at most; and images a pass of Grad-CAM, which needs the memory of a training.
 TEST_IMAGES, CAM_BATCH = 150, 50
-# Keeps the draws of laundering apart from those of other uses.
-EXPLAIN_KEY = 17
 SPECTRA_PROTOCOLS = ("clean", HEADLINE)
 
 
@@ -43,7 +41,7 @@ def explain(params: Params, detector: Detector, folders: Folders, folder: Path) 
     """
     gans, held_out = list(params.gans), params.held_out
     everything = load_split(folders.real, folders.fake, gans, "test")
-    test = judge(params, detector, everything, [TEST_KEY], TEST_IMAGES)
+    test = judge(params, detector, everything, protocol_kinds(params)[HEADLINE], TEST_IMAGES)
     heatmaps = grad_cam(detector, test.images, test.called_fake, CAM_BATCH)
     write_saliency(folder / "saliency.png", test, heatmaps, held_out)
     write_worst_errors(folder / "worst_errors.png", test, held_out)
@@ -51,23 +49,24 @@ def explain(params: Params, detector: Detector, folders: Folders, folder: Path) 
     write_text(folder / "worst_errors.csv", table.to_csv(index=False, lineterminator="\n"))
 
     everything = load_split(folders.real, folders.fake, gans, "train")
-    spectra = residual_spectra(params, everything, [EXPLAIN_KEY, 0], SPECTRA_PROTOCOLS)
+    spectra = residual_spectra(params, everything, SPECTRA_PROTOCOLS)
     write_residual_spectra(folder / "residual_spectra.png", spectra, gans, held_out)
     write_rows(folder / "spectra.json", spectra.rows(held_out))
 
     points = params.evaluate.embedding_points
     train = load_training(folders, params.training_gans)
     val = load_split(folders.real, folders.fake, params.training_gans, "val")
+    chain = (getattr(params.protocols, HEADLINE),)
     splits = {
-        "train": judge(params, detector, train, [EXPLAIN_KEY, 1], points),
-        "val": judge(params, detector, val, [EXPLAIN_KEY, 2], points),
+        "train": judge(params, detector, train, ViewKind("explain train", chain), points),
+        "val": judge(params, detector, val, ViewKind("explain val", chain), points),
         "test": test,
     }
     write_embedding_splits(folder / "embedding_splits.png", splits, gans, held_out)
     n_real = int((test.sources == REAL).sum())
     return {
         "protocol": HEADLINE,
-        "threshold": detector.threshold,
+        "threshold": detector.rule.threshold,
         "n_real": n_real,
         "n_fake": len(test.sources) - n_real,
         "errors": error_counts(test),

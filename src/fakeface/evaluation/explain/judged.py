@@ -11,16 +11,19 @@ import numpy as np
 import pandas as pd
 
 from fakeface.data.image_sets import evenly_spaced
+from fakeface.detector.activations import NetworkInputs
 from fakeface.detector.batches import DetectorData
 from fakeface.detector.detector import Detector
+from fakeface.detector.views import ViewKind, every_view
 from fakeface.evaluation.figures import bare, described, new_figure, write_png
-from fakeface.params import PROTOCOLS, Params
+from fakeface.params import Params
 
 REAL = "real"
 HEADLINE = "laundered"
 # Of the worst errors: photographs and fakes at most, and fakes of one GAN.
 PER_KIND = 6
 PER_GAN = 2
+BATCH = 250
 
 
 @dataclass(frozen=True)
@@ -73,21 +76,22 @@ class Judged:
 
 
 def judge(
-    params: Params, detector: Detector, data: DetectorData, key: Sequence[int], limit: int | None
+    params: Params, detector: Detector, data: DetectorData, kind: ViewKind, limit: int | None
 ) -> Judged:
     """Launder and score a sample of a split: at most ``limit`` photographs, and fakes a GAN; None for all.
 
-    ``key`` is that of the laundering's draws; with the evaluation's, a test image gets the very same pixels
-    and score as there, because the draws also depend on its row in the whole split.
+    With the ``kind`` of the evaluation's views, a test image gets the very same pixels and score as there.
     """
     groups = [np.flatnonzero(data.groups == group) for group in range(len(data.gans) + 1)]
     rows = np.concatenate([group if limit is None else evenly_spaced(group, limit) for group in groups])
-    protocol = getattr(params.protocols, HEADLINE)
-    images = data.laundered(rows, [protocol], [params.seed, *key, PROTOCOLS.index(HEADLINE)])
-    scores, embeddings = detector.score_and_embed(images, params.evaluate.batch_size)
+    views = every_view(data, kind, params.seed, rows)
+    inputs = NetworkInputs(params, detector.cffn, detector.fabric)
+    batches = [views[at : at + BATCH] for at in range(0, len(views), BATCH)]
+    judged = [detector.judge(*inputs.read_with_detail(batch)) for batch in batches]
+    scores, embeddings = (np.concatenate(parts) for parts in zip(*judged, strict=True))
     sources = np.array([REAL, *data.gans])[data.groups[rows]]
     names = data.manifest["name"].to_numpy(str)[rows]
-    return Judged(names, sources, images, scores, embeddings, detector.threshold)
+    return Judged(names, sources, views.pixels, scores, embeddings, detector.rule.threshold)
 
 
 def worst_errors(judged: Judged) -> tuple[np.ndarray, np.ndarray]:

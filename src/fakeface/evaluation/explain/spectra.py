@@ -21,6 +21,7 @@ from scipy.ndimage import uniform_filter
 
 from fakeface.data.image_sets import evenly_spaced
 from fakeface.detector.batches import DetectorData
+from fakeface.detector.views import ViewKind, every_view
 from fakeface.evaluation.explain.judged import REAL
 from fakeface.evaluation.figures import colours, described, new_figure, write_png
 from fakeface.params import Params
@@ -106,25 +107,23 @@ class ResidualSpectra:
         return rows
 
 
-def residual_spectra(
-    params: Params, data: DetectorData, key: Sequence[int], protocols: Sequence[str]
-) -> ResidualSpectra:
+def residual_spectra(params: Params, data: DetectorData, protocols: Sequence[str]) -> ResidualSpectra:
     """Spectra of photographs and of every GAN of a split under each protocol, from equally many images each.
 
-    The split needs at least two photographs, and an image of every GAN. ``key`` is of the laundering's draws.
+    The split needs at least two photographs, and an image of every GAN.
     """
     photographs = np.flatnonzero(data.groups == 0)
     members = {REAL: photographs[::2], OTHER_REAL: photographs[1::2]}
     members |= {gan: np.flatnonzero(data.groups == group) for group, gan in enumerate(data.gans, start=1)}
     n_images = min(MAX_IMAGES, *(len(rows) for rows in members.values()))
 
-    def spectrum(rows: np.ndarray, number: int, protocol: str) -> np.ndarray:
-        chain, draws = [getattr(params.protocols, protocol)], [params.seed, *key, number]
-        return log_spectrum(mean_residual(data.laundered(evenly_spaced(rows, n_images), chain, draws)))
+    def spectrum(rows: np.ndarray, protocol: str) -> np.ndarray:
+        kind = ViewKind(f"spectra {protocol}", (getattr(params.protocols, protocol),))
+        views = every_view(data, kind, params.seed, evenly_spaced(rows, n_images))
+        return log_spectrum(mean_residual(views.pixels))
 
     by_protocol = {
-        name: {source: spectrum(rows, number, name) for source, rows in members.items()}
-        for number, name in enumerate(protocols)
+        name: {source: spectrum(rows, name) for source, rows in members.items()} for name in protocols
     }
     return ResidualSpectra(n_images, by_protocol)
 

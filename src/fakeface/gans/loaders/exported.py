@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from fakeface.base.errors import FakefaceError, first_line
+from fakeface.base.onnx_session import open_session
 from fakeface.gans.loaders.checkpoints import Shown, checked_file
 from fakeface.gans.sampler import Generator
 from fakeface.gans.weights import WeightsError
@@ -107,12 +108,8 @@ def read_onnx(name: str, path: Path, shape: tuple[int, ...]) -> nn.Module:
     Raises:
         WeightsError: if it is no ONNX file, or its inputs are not one float32 tensor ``(B, *shape)``.
     """
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
     try:
-        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        session = open_session(path)
     except Exception as error:  # ONNX Runtime's own classes share no base but this one
         raise WeightsError(f"{path}: not an ONNX file that can be run ({first_line(error)})") from error
     inputs = session.get_inputs()

@@ -122,14 +122,14 @@ def sections(run: Run) -> Iterator[Section]:
 
 def headline(run: Run) -> list[tuple[str, str, str]]:
     """The figures at the top: value, what it is, its interval or range."""
-    evaluation, folds = run.json("metrics/evaluation.json"), run.json("metrics/leave_one_out.json")
+    evaluation, folds = run.json("reports/evaluation.json"), run.json("reports/leave_one_out.json")
     blocks = evaluation["laundered"]
 
     def interval(block: dict[str, Any], name: str) -> str:
         low, high = block[f"{name}_ci95"]
         return f"95 %: {low:.3f} to {high:.3f}"
 
-    unseen, mean = blocks["unseen"], folds["laundered"]["auroc"]
+    unseen, mean = blocks["unseen"], folds["gans"]["laundered"]["auroc"]
     return [
         (number(unseen["auroc"]), "AUROC on GANs held out of the main run", interval(unseen, "auroc")),
         (
@@ -160,7 +160,7 @@ def _left_out(run: Run) -> Section:
         "gains over each other detector, and how sure that is."
     )
     return Section(
-        "left-out", "Every GAN left out once", html(text), [html(folds_table(run.root / "metrics"))], [chart]
+        "left-out", "Every GAN left out once", html(text), [html(folds_table(run.root / "reports"))], [chart]
     )
 
 
@@ -174,7 +174,7 @@ def _main_run(run: Run) -> Section:
         "Histograms of scores by source",
         "Scores of photographs and of each GAN. What overlaps with the photographs cannot be told apart.",
     )
-    tables = [html(results_tables(run.root / "metrics", "detection"))]
+    tables = [html(results_tables(run.root / "reports", "detection"))]
     return Section("main-run", "The main run, GAN by GAN", html(text), tables, [scores])
 
 
@@ -188,7 +188,7 @@ def _fakes(run: Run, manifest: Manifest) -> Section:
         "How near each fake set is to photographs: the lower KID and Fréchet distance, the better a "
         "generator. Weak generators are easy to catch, so read the detection tables with this one."
     )
-    tables = [html(results_tables(run.root / "metrics", "quality"))]
+    tables = [html(results_tables(run.root / "reports", "quality"))]
     return Section("fakes", "The fakes", html(text), tables, folded=galleries)
 
 
@@ -292,7 +292,7 @@ def _errors(run: Run) -> Section:
 
 
 def _naming(run: Run) -> Section:
-    metrics = run.json("metrics/attribution.json")
+    metrics = run.json("reports/attribution.json")
     header = [
         "features",
         *(f"{name}: right" for name in PROTOCOLS),
@@ -321,7 +321,7 @@ def _naming(run: Run) -> Section:
 
 
 def _leaks(run: Run) -> Section:
-    leaks = run.json("metrics/leaks.json")
+    leaks = run.json("reports/leaks.json")
     words = {True: "passed", False: "**failed**", None: "cannot be told from these data"}
     rows = [[name.replace("_", " "), words[passed]] for name, passed in leaks["passed"].items()]
     route = leaks["route"]["laundered"]["auroc"]
@@ -348,7 +348,7 @@ def _data(manifest: Manifest) -> Section:
 def _reproduce(run: Run, manifest: Manifest) -> Section:
     rows = [[f"`{name}`", f"`{digest}`"] for name, digest in manifest.files.items()]
     rows.append(["list of training images", f"`{manifest.training.fingerprint}`"])
-    evaluation = run.json("metrics/evaluation.json")
+    evaluation = run.json("reports/evaluation.json")
     text = (
         "```sh\npip install -c requirements.lock -e .\ndvc repro\n```\n\n"
         f"fakeface {evaluation['fakeface_version']}, torch {evaluation['torch_version']}, seed "

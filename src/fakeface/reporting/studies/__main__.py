@@ -1,8 +1,8 @@
 """Margins, losses, networks and curated fakes compared as DVC experiments.
 
-    python -m fakeface.studies queue losses      # takes -S KEY=VALUE; then dvc queue start
-    python -m fakeface.studies collect losses    # writes results/study_losses.json
-    python -m fakeface.studies table losses      # prints it as Markdown
+    python -m fakeface.reporting.studies queue losses      # takes -S KEY=VALUE; then dvc queue start
+    python -m fakeface.reporting.studies collect losses    # writes results/study_losses.json
+    python -m fakeface.reporting.studies table losses      # prints it as Markdown
 
 and the same with `curation`. Every experiment runs the stage `nested_validation` with
 some params changed: no held-out GAN and no test image plays a part, so the best setting
@@ -23,7 +23,7 @@ from fakeface.reporting.studies.tables import TABLES
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line, see the module's docstring."""
     parser = argparse.ArgumentParser(
-        prog="python -m fakeface.studies",
+        prog="python -m fakeface.reporting.studies",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -147,7 +147,7 @@ def _refuse_changed_params() -> None:
     if subprocess.run(command, check=False).returncode:
         raise StudyError(
             "params.yaml is not that of the last commit, and every experiment would begin from it; commit "
-            "it, or go back: git restore params.yaml dvc.lock metrics plots && dvc checkout"
+            "it, or go back: git restore params.yaml dvc.lock metrics reports plots && dvc checkout"
         )
 
 
@@ -180,13 +180,13 @@ def row_of(changes: Sequence[str], ref: str) -> dict[str, Any]:
     Returns:
         ``changes``; ``precision``; for ``gan`` and ``upsampler`` left out and each condition, ``mean`` and
         ``worst`` AUROC with the name of the worst fold; and ``curation``, the numbers of
-        metrics/curation.json of the GANs that are learnt from, by their keys.
+        reports/curation.json of the GANs that are learnt from, by their keys.
 
     Raises:
         StudyError: if the experiment is of an older version, which judged fewer conditions.
     """
-    nested = json.loads(_git("show", f"{ref}:metrics/{STAGE}.json"))
-    if missing := [condition for condition in CONDITIONS if condition not in nested]:
+    nested = json.loads(_git("show", f"{ref}:reports/{STAGE}.json"))
+    if missing := [condition for condition in CONDITIONS if condition not in nested["gans"]]:
         raise StudyError(
             f"{ref}: was not judged {', '.join(missing)}; remove it (dvc exp remove {ref.rsplit('/', 1)[1]}) "
             "and queue it again"
@@ -199,9 +199,9 @@ def row_of(changes: Sequence[str], ref: str) -> dict[str, Any]:
                 condition: {kind: block[condition]["auroc"][kind] for kind in ("mean", "worst", "worst_fold")}
                 for condition in CONDITIONS
             }
-            for left_out, block in (("gan", nested), ("upsampler", nested["upsamplers"]))
+            for left_out, block in (("gan", nested["gans"]), ("upsampler", nested["upsamplers"]))
         },
-        "curation": _curation(json.loads(_git("show", f"{ref}:metrics/curation.json"))["gans"]),
+        "curation": _curation(json.loads(_git("show", f"{ref}:reports/curation.json"))["gans"]),
     }
 
 

@@ -1,0 +1,54 @@
+"""Which source files a module is made of: what was computed by other code must not be taken for its own."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib.util
+import sys
+from functools import cache
+from pathlib import Path
+
+PACKAGE = __name__.split(".")[0]
+
+
+@cache
+def _imported(path: Path) -> frozenset[str]:
+    """Dotted names from this package that a file imports, inside functions, too; some are no modules."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return frozenset(name for name in names if name.split(".")[0] == PACKAGE)
+
+
+def _file(name: str) -> Path | None:
+    if name in sys.modules:
+        return Path(str(sys.modules[name].__file__))
+    try:
+        spec = importlib.util.find_spec(name)
+    except ModuleNotFoundError:  # an attribute of a module
+        return None
+    return None if spec is None or spec.origin is None else Path(spec.origin)
+
+
+def source_files(module: str) -> dict[str, Path]:
+    """Files of ``module`` and of every module of this package that it imports, directly or not, by name."""
+    found: dict[str, Path] = {}
+    queue = [module]
+    while queue:
+        name = queue.pop()
+        if name not in found and (path := _file(name)):
+            found[name] = path
+            queue += _imported(path)
+    return dict(sorted(found.items()))
+
+
+def code_hash(module: str) -> str:
+    """SHA-256 over :func:`source_files`: as long as it stays as it is, ``module`` does the same."""
+    digest = hashlib.sha256()
+    for name, path in source_files(module).items():
+        digest.update(name.encode() + hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
