@@ -12,18 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 METRICS = (
-    "precision",
-    "recall",
-    "f1",
-    "accuracy",
-    "auroc",
-    "average_precision",
-    "eer",
-    "fpr",
-    "ece",
-    "real_precision",
-    "real_recall",
-)
+    "precision", "recall", "f1", "accuracy", "auroc", "average_precision", "eer", "fpr", "ece",
+    "real_precision", "real_recall",
+)  # fmt: skip
 ECE_BINS = 15
 
 # What a metric needs in order to mean anything. Precision without photographs would be 1 by construction.
@@ -137,26 +128,22 @@ def mean_block(
     if bootstrap < 0:
         raise ValueError(f"bootstrap must be a number of resamples >= 0, got {bootstrap}")
     points: list[dict[str, float]] = []
+    resampled: list[dict[str, np.ndarray]] = []
     undefined: dict[str, str] = {}
     for scores, threshold in zip(runs, thresholds, strict=True):
         point, reasons, n_real, n_fake = _point(labels, scores, threshold)
         points.append(point)
         undefined |= reasons
-    samples: dict[str, np.ndarray] = {}
-    if bootstrap:
-        each = [
-            bootstrap_samples(labels, scores, threshold, bootstrap, seed)
-            for scores, threshold in zip(runs, thresholds, strict=True)
-        ]
-        samples = {name: np.mean([run[name] for run in each], axis=0) for name in METRICS}
-
+        if bootstrap:
+            resampled.append(bootstrap_samples(labels, scores, threshold, bootstrap, seed))
     block: dict[str, Any] = {"n_real": n_real, "n_fake": n_fake}
     for name in METRICS:
         known = name not in undefined
         values = [point[name] for point in points]
         block[name] = float(np.mean(values)) if known else None
         if bootstrap:
-            block[f"{name}_ci95"] = interval(samples[name]) if known else None
+            mean = np.mean([run[name] for run in resampled], axis=0)
+            block[f"{name}_ci95"] = interval(mean) if known else None
         if len(points) > 1:
             block[f"{name}_std"] = float(np.std(values, ddof=1)) if known else None
     if undefined:
@@ -201,6 +188,16 @@ def _point(labels: Any, scores: Any, threshold: float) -> tuple[dict[str, float]
     return point, _undefined(point, n_real, n_fake), n_real, n_fake
 
 
+def _checked_for_a_threshold(name: str, values: Any, target_name: str, target: float) -> np.ndarray:
+    scores = np.asarray(values, dtype=np.float64)
+    if scores.ndim != 1 or scores.size == 0:
+        raise ValueError(f"{name} must be (N,) with N >= 1, got {scores.shape}")
+    _require_probabilities(scores)
+    if not 0 <= target < 1:
+        raise ValueError(f"{target_name} must be in [0, 1), got {target}")
+    return scores
+
+
 def choose_threshold(real_scores: Any, target_fpr: float) -> float:
     """The smallest threshold that at most ``target_fpr`` of the photographs exceed.
 
@@ -214,12 +211,7 @@ def choose_threshold(real_scores: Any, target_fpr: float) -> float:
     Raises:
         ValueError: for no scores, scores out of range, or a share out of range.
     """
-    scores = np.asarray(real_scores, dtype=np.float64)
-    if scores.ndim != 1 or scores.size == 0:
-        raise ValueError(f"real_scores must be (N,) with N >= 1, got {scores.shape}")
-    _require_probabilities(scores)
-    if not 0 <= target_fpr < 1:
-        raise ValueError(f"target_fpr must be in [0, 1), got {target_fpr}")
+    scores = _checked_for_a_threshold("real_scores", real_scores, "target_fpr", target_fpr)
     candidates, counts = np.unique(scores, return_counts=True)
     n_above = scores.size - np.cumsum(counts)
     return float(candidates[np.argmax(n_above / scores.size <= target_fpr)])
@@ -240,12 +232,7 @@ def choose_lower_threshold(fake_scores: Any, target_fnr: float, *, groups: Any =
     Raises:
         ValueError: for no scores, scores or a share out of range, or groups of another length.
     """
-    scores = np.asarray(fake_scores, dtype=np.float64)
-    if scores.ndim != 1 or scores.size == 0:
-        raise ValueError(f"fake_scores must be (N,) with N >= 1, got {scores.shape}")
-    _require_probabilities(scores)
-    if not 0 <= target_fnr < 1:
-        raise ValueError(f"target_fnr must be in [0, 1), got {target_fnr}")
+    scores = _checked_for_a_threshold("fake_scores", fake_scores, "target_fnr", target_fnr)
     groups = np.zeros(scores.size) if groups is None else np.asarray(groups)
     if groups.shape != scores.shape:
         raise ValueError(f"groups must have one entry a score, got {groups.shape} for {scores.shape}")
@@ -275,9 +262,8 @@ def _ladder(scores: np.ndarray, threshold: float) -> tuple[_Ladder, np.ndarray]:
     """The distinct scores, and for each image which one it has, int (N,)."""
     values, rung = np.unique(scores, return_inverse=True)
     _, bin_starts = np.unique(calibration_bins(values), return_index=True)
-    return _Ladder(values, int(np.searchsorted(values, threshold, side="right")), bin_starts), rung.reshape(
-        -1
-    )
+    n_not_above = int(np.searchsorted(values, threshold, side="right"))
+    return _Ladder(values, n_not_above, bin_starts), rung.reshape(-1)
 
 
 def _resamples(
@@ -368,10 +354,7 @@ def _equal_error_rate(fakes_up_to: np.ndarray, reals_up_to: np.ndarray) -> np.nd
 
 def _undefined(point: dict[str, float], n_real: int, n_fake: int) -> dict[str, str]:
     """Reasons for the metrics that have no value, by name."""
-    reasons = {
-        "precision": "no image was called fake",
-        "real_precision": "no image was called real",
-    }
+    reasons = {"precision": "no image was called fake", "real_precision": "no image was called real"}
     result = {}
     for name in METRICS:
         if n_real + n_fake == 0:
