@@ -14,7 +14,7 @@ import torch
 from fakeface.gans import registry
 from fakeface.gans.sampler import SAMPLE_BATCH
 from fakeface.params import load_params
-from fakeface.zoo.start import describe_hardware
+from fakeface.zoo.card import describe_hardware
 
 
 def images_per_second(name: str, seconds: float) -> float:

@@ -35,7 +35,7 @@ from timing import Section
 from fakeface.base.files import write_json
 from fakeface.base.runtime import make_fabric
 from fakeface.params import load_params
-from fakeface.zoo.start import describe_hardware
+from fakeface.zoo.card import describe_hardware
 
 RESULTS = Path(__file__).parent / "results.json"
 

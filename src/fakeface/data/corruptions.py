@@ -1,7 +1,7 @@
 """Corruptions of images: of one known strength for measuring robustness, of a random one for training.
 
-Laundering draws a strength for each image; in a robustness condition every image gets the same one. A
-family orders its strengths from weak to strong. It never looks at an image's class or at its batch.
+Laundering draws a strength for each image; in a robustness condition every image gets the same one. Families
+order their strengths from weak to strong, and never look at an image's class or at the rest of its batch.
 """
 
 from __future__ import annotations

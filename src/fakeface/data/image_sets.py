@@ -10,14 +10,16 @@ from collections.abc import Collection, Hashable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import pandas as pd
 from PIL import Image
 
 from fakeface.base.errors import FakefaceError
 from fakeface.base.files import atomic_directory, atomic_path
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
@@ -149,6 +151,8 @@ class ImageSet:
         Raises:
             ImageSetError: if a file is missing, of another type, or the two disagree.
         """
+        import pandas as pd  # machines that only train generators may lack it
+
         folder = Path(folder)
         try:
             images = np.load(folder / IMAGES_FILE, mmap_mode="r", allow_pickle=False)

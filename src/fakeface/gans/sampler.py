@@ -58,7 +58,7 @@ def latent_batches(
 
 
 def draw_seeds(gan: str, split: Split, count: int, seed: int) -> np.ndarray:
-    """One seed an image, int64 (count,) >= 0, from the same streams, for samplers that draw noise."""
+    """One seed an image from the same streams, int64 (count,) >= 0, for samplers with noise of their own."""
     return _stream(gan, split, seed).randint(0, 2**63 - 1, count, dtype=np.int64)
 
 

@@ -1,4 +1,8 @@
-"""Curated fakes: which training fakes are learnt from."""
+"""Curated fakes: for each GAN a list of the training fakes to learn from, and their quality before and after.
+
+A choice knows one GAN's fakes and the photographs, never another GAN: a GAN that is left out of a fold has no
+say in what the others' fakes are.
+"""
 
 from __future__ import annotations
 
@@ -17,14 +21,8 @@ from fakeface.base.files import atomic_directory
 from fakeface.data.collect import LISTED, CurationError
 from fakeface.data.image_sets import Folders, ImageSet, evenly_spaced
 from fakeface.metrics.extractors import Features, extract, extract_once, open_extractor
-from fakeface.metrics.quality import compare
+from fakeface.metrics.quality import compare_by
 from fakeface.params import Params
-
-# -------------------------------------------------------------------------------------------------
-# Ways to choose among fakes, from features of fakes and photographs alone.
-#
-# Each knows one GAN's fakes and the photographs, never another GAN: a GAN that is left out of a fold has no
-# say in what the others' fakes are.
 
 _CHUNK = 512
 PROBE_FOLDS = 5
@@ -33,15 +31,7 @@ CLOSENESS = 0.01
 
 
 def neighbour_distances(x: np.ndarray, k: int) -> np.ndarray:
-    """Euclidean distance of each row to its k-th nearest other row.
-
-    Args:
-        x: float (N, D), N above ``k``.
-        k: 1 for the nearest.
-
-    Returns:
-        float64 (N,).
-    """
+    """Euclidean distance of each row of float (N, D) to its k-th nearest other, N above k: float64 (N,)."""
     # The nearest of all is the row itself, at distance zero.
     parts = [np.partition(cdist(part, x), k, axis=1)[:, k] for part in _chunks(x)]
     return np.concatenate(parts)
@@ -74,10 +64,7 @@ def realism(fake: np.ndarray, real: np.ndarray, k: int) -> np.ndarray:
 def probe_scores(fake: np.ndarray, real: np.ndarray, seed: int) -> np.ndarray:
     """How fake each fake looks to a logistic regression that was fitted without it, float64 (N,) of log odds.
 
-    Args:
-        fake: float (N, D), N at least ``PROBE_FOLDS``.
-        real: float (M, D), M at least ``PROBE_FOLDS``.
-        seed: of the folds.
+    ``fake`` (N, D) and ``real`` (M, D) are floats, N and M at least ``PROBE_FOLDS``; ``seed`` is the folds'.
     """
     x = np.vstack([real, fake])
     labels = np.repeat([0, 1], [len(real), len(fake)])
@@ -94,22 +81,14 @@ def distinct(fake: np.ndarray, real: np.ndarray) -> np.ndarray:
 
     Photographs say how near: all but the share ``CLOSENESS`` of them are farther from their nearest other. In
     order, a fake stays if it is at least that far from all that stay before it; so of a mode on which a GAN
-    has collapsed, one stays, and so of an image that comes twice.
-
-    Args:
-        fake: float (N, D).
-        real: float (M, D), M at least 2.
-
-    Returns:
-        bool (N,).
+    has collapsed, one stays, and so of an image that comes twice. Float (N, D) and (M, D), M at least 2, to
+    bool (N,).
     """
     least = float(np.quantile(neighbour_distances(real, 1), CLOSENESS))
     kept: list[int] = []
     for start in range(0, len(fake), _CHUNK):
         part = fake[start : start + _CHUNK]
-        far = np.ones(len(part), dtype=bool)
-        if kept:
-            far = (cdist(part, fake[kept]) >= least).all(axis=1)
+        far = (cdist(part, fake[kept]) >= least).all(axis=1)
         among = cdist(part, part)
         here: list[int] = []
         for row in np.flatnonzero(far):
@@ -132,9 +111,6 @@ def highest(scores: np.ndarray, share: float) -> np.ndarray:
 def _chunks(x: np.ndarray) -> list[np.ndarray]:
     return [x[start : start + _CHUNK] for start in range(0, len(x), _CHUNK)]
 
-
-# -------------------------------------------------------------------------------------------------
-# Features of a GAN's fakes, the choice among them, and quality before and after.
 
 # Features of as many fakes a GAN are kept in the cache, for another method or share; they take 100 MB.
 REMEMBERED = 20_000
@@ -183,7 +159,10 @@ class Chooser:
                 f"training fakes, expected more than {self.params.quality.neighbourhood}"
             )
         kept = {name: tensor[torch.from_numpy(keep)] for name, tensor in features.items()}
-        return keep, {"before": self._quality(features), "after": self._quality(kept)}
+        before, after = (
+            compare_by(self.params, self._extractor, part, self._photographs) for part in (features, kept)
+        )
+        return keep, {"before": before, "after": after}
 
     def _keep(self, gan: str, features: Features) -> np.ndarray:
         layer = self._extractor.layers["prc"]
@@ -198,22 +177,6 @@ class Chooser:
         # The control. A GAN's draw does not depend on which others there are.
         own = int.from_bytes(hashlib.sha256(gan.encode()).digest()[:4], "little")
         return highest(np.random.default_rng([seed, own]).random(len(fake)), share)
-
-    def _quality(self, features: Features) -> dict[str, Any]:
-        settings = self.params.quality
-        return compare(
-            self._extractor,
-            features,
-            self._photographs,
-            kid_subset_size=settings.kid_subset_size,
-            kid_subsets=settings.kid_subsets,
-            neighbourhood=settings.neighbourhood,
-            seed=self.params.seed,
-        )
-
-
-# -------------------------------------------------------------------------------------------------
-# The curation stage: for each GAN a list of the training fakes to learn from, and their quality.
 
 
 def curate(params: Params, folders: Folders) -> dict[str, Any]:

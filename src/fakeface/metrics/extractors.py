@@ -13,14 +13,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch.hub import download_url_to_file
 from torch.utils.data import Dataset
 from torch_fidelity import register_feature_extractor
 from torch_fidelity.feature_extractor_base import FeatureExtractorBase
@@ -29,7 +27,7 @@ from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY
 from torch_fidelity.utils import create_feature_extractor, get_featuresdict_from_dataset
 
 from fakeface.base import lite0
-from fakeface.base.downloads import default_cache_dir, sha256_of
+from fakeface.base.downloads import FetchError, default_cache_dir, fetch, sha256_of
 from fakeface.base.errors import MissingFileError
 from fakeface.base.files import save_tensors
 from fakeface.base.lite0 import (
@@ -40,12 +38,13 @@ from fakeface.base.lite0 import (
     fuse,
     read_state_dict,
 )
+from fakeface.data.image_sets import pixels_sha256
 
-# -------------------------------------------------------------------------------------------------
-# EfficientNet-Lite0 as a feature extractor of torch-fidelity.
-#
-# Its input is 224x224. Smaller images are enlarged bilinearly, larger ones reduced with antialiasing, both
-# without rounding in between.
+INCEPTION = "inception-v3-compat"
+METRICS = ("isc", "fid", "kid", "prc")
+Features = dict[str, torch.Tensor]
+
+logger = logging.getLogger(__name__)
 
 INPUT_SIDE = 224
 # Activations of eight images stay in a CPU's cache; larger batches run at half the speed.
@@ -53,10 +52,12 @@ CPU_BATCH = 8
 
 
 def to_lite0_input(images: torch.Tensor) -> torch.Tensor:
-    """uint8 (B, 3, H, W) in [0, 255] to float32 (B, 3, 224, 224), ``(x - 127) / 128``."""
-    x = images.float()
-    if x.shape[2:] != (INPUT_SIDE, INPUT_SIDE):
-        size = (INPUT_SIDE, INPUT_SIDE)
+    """uint8 (B, 3, H, W) in [0, 255] to float32 (B, 3, 224, 224), ``(x - 127) / 128``.
+
+    Smaller images are enlarged bilinearly, larger ones reduced with antialiasing, both without rounding.
+    """
+    x, size = images.float(), (INPUT_SIDE, INPUT_SIDE)
+    if x.shape[2:] != size:
         x = F.interpolate(x, size=size, mode="bilinear", align_corners=False, antialias=True)
     return (x - 127) / 128
 
@@ -108,18 +109,6 @@ class EfficientNetLite0(FeatureExtractorBase):
         return tuple(features[name] for name in self.features_list)
 
 
-def register_lite0() -> None:
-    """Make the extractor known to torch-fidelity under :data:`NAME`, once a process."""
-    if FEATURE_EXTRACTORS_REGISTRY.get(LITE0) is not EfficientNetLite0:
-        register_feature_extractor(LITE0, EfficientNetLite0)
-
-
-# -------------------------------------------------------------------------------------------------
-# Weights of torch-fidelity's Inception-v3, the standard extractor of FID and Inception Score.
-
-INCEPTION = "inception-v3-compat"
-
-
 def fetch_weights(url: str = URL_INCEPTION_V3, cache_dir: Path | None = None) -> Path:
     """The file that torch-fidelity itself would download (91 MB), once, checked by the hash in its name.
 
@@ -127,18 +116,13 @@ def fetch_weights(url: str = URL_INCEPTION_V3, cache_dir: Path | None = None) ->
         NetworkWeightsError: if it cannot be downloaded or is another file.
     """
     path = (cache_dir or default_cache_dir()) / url.rsplit("/", 1)[1]
-    if path.is_file():
-        return path
-    path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        # Writes beside the destination and renames after the checksum.
-        download_url_to_file(url, str(path), hash_prefix=path.stem.rsplit("-", 1)[1])
-    except (URLError, OSError, RuntimeError) as error:
+        return fetch(url, path, sha256=path.stem.rsplit("-", 1)[1], retries=2)
+    except FetchError as error:
         raise NetworkWeightsError(
             f"{INCEPTION}: cannot download its weights from {url} ({error}); put that file at {path}, or "
             "name a local copy in quality.weights, or use quality.extractor: efficientnet-lite0"
         ) from error
-    return path
 
 
 @contextmanager
@@ -155,12 +139,6 @@ def trusted_copy(weights: Path) -> Iterator[Path]:
         copy = Path(folder) / "weights.pth"
         torch.save(state, copy)
         yield copy
-
-
-# -------------------------------------------------------------------------------------------------
-# The feature extractors that params.yaml can name, opened with weights that have been checked.
-
-METRICS = ("isc", "fid", "kid", "prc")
 
 
 @dataclass(frozen=True)
@@ -195,7 +173,8 @@ def open_extractor(name: str, weights: str | Path | None, device: torch.device) 
     if weights is not None and not Path(weights).is_file():
         raise MissingFileError(f"quality.weights: {weights}: no such file; null takes {name}'s own")
     if name == LITE0:
-        register_lite0()
+        if FEATURE_EXTRACTORS_REGISTRY.get(LITE0) is not EfficientNetLite0:
+            register_feature_extractor(LITE0, EfficientNetLite0)
         path = Path(weights) if weights is not None else default_weights()
         network = _create(name, path, device)
     elif name == INCEPTION:
@@ -204,33 +183,19 @@ def open_extractor(name: str, weights: str | Path | None, device: torch.device) 
             network = _create(name, copy, device)
     else:
         raise ValueError(f"extractor must be {LITE0} or {INCEPTION}, got {name!r}")
-    layers = {metric: network.get_default_feature_layer_for_metric(metric) for metric in METRICS}
-    return Extractor(name, network, sha256_of(path), layers)
+    return Extractor(name, network, sha256_of(path), _layers(network))
+
+
+def _layers(network: FeatureExtractorBase | type[FeatureExtractorBase]) -> dict[str, str]:
+    return {metric: network.get_default_feature_layer_for_metric(metric) for metric in METRICS}
 
 
 def _create(name: str, weights: Path, device: torch.device) -> FeatureExtractorBase:
-    kind = FEATURE_EXTRACTORS_REGISTRY[name]
-    features = sorted({kind.get_default_feature_layer_for_metric(metric) for metric in METRICS})
+    features = sorted(set(_layers(FEATURE_EXTRACTORS_REGISTRY[name]).values()))
     cuda = device.type == "cuda"
     return create_feature_extractor(
         name, features, cuda=cuda, feature_extractor_weights_path=str(weights), verbose=False
     )
-
-
-# -------------------------------------------------------------------------------------------------
-# Features of image sets, computed once for each content.
-#
-# Features of the photographs are wanted by every GAN's quality stage. They are kept in a memo outside DVC's
-# outs, one file named by a hash of everything that decides them: pixels, extractor, weights, the extractor's
-# source and the torch version. A hit is therefore right by construction and needs no stage of its own;
-# deleting the folder costs one recomputation; and because the folder is the user's cache and not the
-# workspace, the copies of the workspace in which ``dvc exp run --queue`` works share it. Files are
-# safetensors (torch-fidelity's own cache unpickles) and appear whole, so concurrent runs at worst compute the
-# same twice.
-
-Features = dict[str, torch.Tensor]
-
-logger = logging.getLogger(__name__)
 
 
 class _Images(Dataset):
@@ -246,14 +211,17 @@ class _Images(Dataset):
         return torch.from_numpy(np.array(self.images[index])).permute(2, 0, 1)
 
 
+def _on_gpu(extractor: Extractor) -> bool:
+    return any(parameter.is_cuda for parameter in extractor.network.parameters())
+
+
 def extract(extractor: Extractor, images: np.ndarray, batch_size: int) -> Features:
     """Features by layer name, float32 (N, D) on the CPU, of uint8 images (N, H, W, 3)."""
-    cuda = any(parameter.is_cuda for parameter in extractor.network.parameters())
     return get_featuresdict_from_dataset(
         _Images(images),
         extractor.network,
         batch_size,
-        cuda,
+        _on_gpu(extractor),
         save_cpu_ram=True,  # no worker processes: the images are in memory already
         verbose=sys.stderr.isatty(),
     )
@@ -262,15 +230,14 @@ def extract(extractor: Extractor, images: np.ndarray, batch_size: int) -> Featur
 def _key(extractor: Extractor, images: np.ndarray) -> str:
     modules = (sys.modules[type(extractor.network).__module__], lite0)
     sources = "".join(inspect.getsource(module) for module in modules)
-    cuda = any(parameter.is_cuda for parameter in extractor.network.parameters())
     identity = {
-        "pixels": hashlib.sha256(np.ascontiguousarray(images).data).hexdigest(),
+        "pixels": pixels_sha256(images),
         "shape": list(images.shape),
         "extractor": extractor.name,
         "weights": extractor.weights_sha256,
         "source": hashlib.sha256(sources.encode("utf-8")).hexdigest(),
         "torch": torch.__version__,
-        "cuda": cuda,
+        "cuda": _on_gpu(extractor),
     }
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode("utf-8")).hexdigest()
 
@@ -280,8 +247,11 @@ def extract_once(
 ) -> Features:
     """Like :func:`extract`, remembered in ``<cache>/features``; a damaged file is computed anew.
 
-    Args:
-        cache_dir: defaults to :func:`fakeface.base.downloads.default_cache_dir`.
+    Every GAN's quality stage wants the features of the photographs. Each file is named by a hash of all that
+    decides them, so a hit is right by construction and deleting the folder costs one recomputation. It is
+    the user's cache (``cache_dir``, by default ``default_cache_dir()``), not the workspace, so the copies in
+    which ``dvc exp run --queue`` works share it. Files are safetensors (torch-fidelity's own cache unpickles)
+    and appear whole, so concurrent runs at worst compute the same twice.
     """
     path = (cache_dir or default_cache_dir()) / "features" / f"{_key(extractor, images)}.safetensors"
     if path.is_file():

@@ -36,9 +36,6 @@ from fakeface.metrics.extractors import (
 )
 from fakeface.params import Params
 
-# -------------------------------------------------------------------------------------------------
-# Frechet distance, score, KID, precision and recall of fakes against photographs, by torch-fidelity.
-
 IS_SPLITS = 10
 
 logger = logging.getLogger(__name__)
@@ -95,43 +92,45 @@ def compare(
             kid_subset_size, subset, n_fake, n_real,
         )  # fmt: skip
     statistics = [fid_featuresdict_to_statistics(features, layers["fid"]) for features in (fake, real)]
-    distance = fid_statistics_to_metric(*statistics, verbose=False)
-    score = isc_featuresdict_to_metric(
-        fake, layers["isc"], isc_splits=min(IS_SPLITS, n_fake), rng_seed=seed, verbose=False
-    )
-    kid = kid_featuresdict_to_metric(
-        fake,
-        real,
-        layers["kid"],
-        kid_subset_size=subset,
-        kid_subsets=kid_subsets,
-        rng_seed=seed,
-        verbose=False,
-    )
-    overlap = prc_featuresdict_to_metric(
-        fake, real, layers["prc"], prc_neighborhood=neighbourhood, verbose=False
-    )
-    distance_name, score_name = metric_names(extractor.name)
+    splits = min(IS_SPLITS, n_fake)
+    sizes = {"kid_subset_size": subset, "kid_subsets": kid_subsets}
+    quiet: dict[str, Any] = {"verbose": False}
+    figures = {
+        **fid_statistics_to_metric(*statistics, **quiet),
+        **isc_featuresdict_to_metric(fake, layers["isc"], isc_splits=splits, rng_seed=seed, **quiet),
+        **kid_featuresdict_to_metric(fake, real, layers["kid"], **sizes, rng_seed=seed, **quiet),
+        **prc_featuresdict_to_metric(fake, real, layers["prc"], prc_neighborhood=neighbourhood, **quiet),
+    }
+    distance, score = metric_names(extractor.name)
     return {
         "extractor": extractor.name,
         "extractor_weights_sha256": extractor.weights_sha256,
         "torch_fidelity_version": torch_fidelity.__version__,
         "n_fake": n_fake,
         "n_real": n_real,
-        distance_name: distance[KEY_METRIC_FID],
-        score_name: score[KEY_METRIC_ISC_MEAN],
-        f"{score_name}_std": score[KEY_METRIC_ISC_STD],
-        "kid": kid[KEY_METRIC_KID_MEAN],
-        "kid_std": kid[KEY_METRIC_KID_STD],
-        "kid_subset_size": subset,
-        "kid_subsets": kid_subsets,
-        "precision": overlap[KEY_METRIC_PRECISION],
-        "recall": overlap[KEY_METRIC_RECALL],
+        distance: figures[KEY_METRIC_FID],
+        score: figures[KEY_METRIC_ISC_MEAN],
+        f"{score}_std": figures[KEY_METRIC_ISC_STD],
+        "kid": figures[KEY_METRIC_KID_MEAN],
+        "kid_std": figures[KEY_METRIC_KID_STD],
+        **sizes,
+        "precision": figures[KEY_METRIC_PRECISION],
+        "recall": figures[KEY_METRIC_RECALL],
     }
 
 
-# -------------------------------------------------------------------------------------------------
-# The quality stage: one GAN's fakes against the training photographs.
+def compare_by(params: Params, extractor: Extractor, fake: Features, real: Features) -> dict[str, Any]:
+    """:func:`compare` with the settings of ``params.quality`` and the seed of the params."""
+    settings = params.quality
+    return compare(
+        extractor,
+        fake,
+        real,
+        kid_subset_size=settings.kid_subset_size,
+        kid_subsets=settings.kid_subsets,
+        neighbourhood=settings.neighbourhood,
+        seed=params.seed,
+    )
 
 
 def measure(
@@ -149,26 +148,20 @@ def measure(
         real: folder of the photographs' training set.
         fake: folder of the GAN's test set, the images that the detector is judged by.
         device: where the extractor runs.
-        cache_dir: where features of the photographs are remembered, see :mod:`fakeface.metrics.extractors`.
+        cache_dir: where features of the photographs are remembered, see ``extract_once``.
 
     Returns:
-        The block of :func:`fakeface.metrics.quality.compare`. At most
-        ``quality.n_images`` of each set, evenly spaced, are compared; ``n_real`` and ``n_fake`` say how many.
+        The block of :func:`compare`. At most ``quality.n_images`` of each set, evenly spaced, are compared;
+        ``n_real`` and ``n_fake`` say how many.
     """
     settings = params.quality
     extractor = open_extractor(settings.extractor, settings.weights, device)
     photographs = evenly_spaced(ImageSet.read(real).images, settings.n_images)
     fakes = evenly_spaced(ImageSet.read(fake).images, settings.n_images)
-    block = compare(
-        extractor,
-        extract(extractor, fakes, settings.batch_size),
-        extract_once(extractor, photographs, settings.batch_size, cache_dir),
-        kid_subset_size=settings.kid_subset_size,
-        kid_subsets=settings.kid_subsets,
-        neighbourhood=settings.neighbourhood,
-        seed=params.seed,
+    of_photographs = extract_once(extractor, photographs, settings.batch_size, cache_dir)
+    return {"gan": gan} | compare_by(
+        params, extractor, extract(extractor, fakes, settings.batch_size), of_photographs
     )
-    return {"gan": gan} | block
 
 
 def quality_headline(report: dict[str, Any]) -> dict[str, Any]:
@@ -181,20 +174,10 @@ def quality_headline(report: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-# -------------------------------------------------------------------------------------------------
-# The quality of all fake sets as rows for a bar chart of DVC's.
-
-
 def write_chart(path: str | Path, metrics: Path, gans: Sequence[str]) -> list[dict[str, Any]]:
-    """Write ``[{gan, kid}, ...]``, the best first.
+    """Write, for a bar chart of DVC's, ``[{gan, kid}, ...]`` of the listed GANs, the best first; return it.
 
-    Args:
-        path: of the JSON file.
-        metrics: folder with ``<gan>.json`` of the quality stages.
-        gans: names in params.yaml; files of other GANs are left aside.
-
-    Returns:
-        The rows.
+    ``metrics`` is the folder with ``<gan>.json`` of the quality stages.
 
     Raises:
         MissingFileError: if a GAN was not measured.

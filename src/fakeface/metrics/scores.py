@@ -14,18 +14,9 @@ import numpy as np
 from fakeface.metrics.thresholds import ECE_BINS, require_probabilities
 
 METRICS = (
-    "precision",
-    "recall",
-    "f1",
-    "accuracy",
-    "auroc",
-    "average_precision",
-    "eer",
-    "fpr",
-    "ece",
-    "real_precision",
-    "real_recall",
-)
+    "precision", "recall", "f1", "accuracy", "auroc", "average_precision", "eer", "fpr", "ece",
+    "real_precision", "real_recall",
+)  # fmt: skip
 
 # What a metric needs in order to mean anything. Precision without photographs would be 1 by construction.
 _NEEDS_FAKES = frozenset(METRICS) - {"fpr", "real_recall", "accuracy"}
@@ -139,26 +130,22 @@ def mean_block(
     if bootstrap < 0:
         raise ValueError(f"bootstrap must be a number of resamples >= 0, got {bootstrap}")
     points: list[dict[str, float]] = []
+    resampled: list[dict[str, np.ndarray]] = []
     undefined: dict[str, str] = {}
     for scores, threshold in zip(runs, thresholds, strict=True):
         point, reasons, n_real, n_fake = _point(labels, scores, threshold)
         points.append(point)
         undefined |= reasons
-    samples: dict[str, np.ndarray] = {}
-    if bootstrap:
-        each = [
-            bootstrap_samples(labels, scores, threshold, bootstrap, seed)
-            for scores, threshold in zip(runs, thresholds, strict=True)
-        ]
-        samples = {name: np.mean([run[name] for run in each], axis=0) for name in METRICS}
-
+        if bootstrap:
+            resampled.append(bootstrap_samples(labels, scores, threshold, bootstrap, seed))
     block: dict[str, Any] = {"n_real": n_real, "n_fake": n_fake}
     for name in METRICS:
         known = name not in undefined
         values = [point[name] for point in points]
         block[name] = float(np.mean(values)) if known else None
         if bootstrap:
-            block[f"{name}_ci95"] = interval(samples[name]) if known else None
+            mean = np.mean([run[name] for run in resampled], axis=0)
+            block[f"{name}_ci95"] = interval(mean) if known else None
         if len(points) > 1:
             block[f"{name}_std"] = float(np.std(values, ddof=1)) if known else None
     if undefined:
@@ -213,9 +200,8 @@ def _ladder(scores: np.ndarray, threshold: float) -> tuple[_Ladder, np.ndarray]:
     """The distinct scores, and for each image which one it has, int (N,)."""
     values, rung = np.unique(scores, return_inverse=True)
     _, bin_starts = np.unique(calibration_bins(values), return_index=True)
-    return _Ladder(values, int(np.searchsorted(values, threshold, side="right")), bin_starts), rung.reshape(
-        -1
-    )
+    n_not_above = int(np.searchsorted(values, threshold, side="right"))
+    return _Ladder(values, n_not_above, bin_starts), rung.reshape(-1)
 
 
 def _resamples(
@@ -306,10 +292,7 @@ def _equal_error_rate(fakes_up_to: np.ndarray, reals_up_to: np.ndarray) -> np.nd
 
 def _undefined(point: dict[str, float], n_real: int, n_fake: int) -> dict[str, str]:
     """Reasons for the metrics that have no value, by name."""
-    reasons = {
-        "precision": "no image was called fake",
-        "real_precision": "no image was called real",
-    }
+    reasons = {"precision": "no image was called fake", "real_precision": "no image was called real"}
     result = {}
     for name in METRICS:
         if n_real + n_fake == 0:

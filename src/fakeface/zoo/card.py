@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
+import os
+import platform
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +19,11 @@ from fakeface import __version__
 from fakeface.base.downloads import sha256_of
 from fakeface.base.errors import FakefaceError
 from fakeface.base.files import write_json
+from fakeface.data.image_sets import pixels_sha256
 from fakeface.gans.loaders.zoo import as_source
 from fakeface.gans.weights import load_generator
 from fakeface.zoo.recipes import Recipe
-from fakeface.zoo.start import Start, describe_hardware, discriminator_file
+from fakeface.zoo.start import Start, discriminator_file
 from fakeface.zoo.trainer import GANTrainer
 
 RUN_FILE = "run.json"
@@ -34,28 +38,32 @@ class CardError(FakefaceError, RuntimeError):
     """A run cannot be described; the message says what is missing."""
 
 
+def describe_hardware(device: torch.device) -> dict[str, str | int]:
+    """``{device, name, cores}`` of the GPU or the processor that ``device`` names."""
+    if device.type == "cuda":
+        return {"device": "cuda", "name": torch.cuda.get_device_name(device), "cores": os.cpu_count() or 1}
+    cpuinfo = Path("/proc/cpuinfo")
+    text = cpuinfo.read_text(encoding="utf-8", errors="replace") if cpuinfo.is_file() else ""
+    model = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
+    name = model.group(1).strip() if model else platform.processor() or platform.machine()
+    return {"device": device.type, "name": name, "cores": os.cpu_count() or 1}
+
+
+def _facts_of(device: torch.device) -> dict[str, Any]:
+    return {"hardware": describe_hardware(device), "torch_version": torch.__version__.split("+")[0]}
+
+
 def write_run_facts(work_dir: Path, device: torch.device) -> None:
     """Note on which machine and with which torch a run is trained; the card quotes it."""
-    write_json(
-        work_dir / RUN_FILE,
-        {"hardware": describe_hardware(device), "torch_version": torch.__version__.split("+")[0]},
-    )
+    write_json(work_dir / RUN_FILE, _facts_of(device))
 
 
 def _run_facts(work_dir: Path) -> dict[str, Any]:
     path = work_dir / RUN_FILE
     if path.is_file():
-        facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return facts
+        return dict(json.loads(path.read_text(encoding="utf-8")))
     logger.warning("%s: no such file, the card describes this machine", path)
-    return {
-        "hardware": describe_hardware(torch.device("cpu")),
-        "torch_version": torch.__version__.split("+")[0],
-    }
-
-
-def _pixels_sha256(images: np.ndarray) -> str:
-    return hashlib.sha256(np.ascontiguousarray(images).data).hexdigest()
+    return _facts_of(torch.device("cpu"))
 
 
 def finish(
@@ -84,6 +92,25 @@ def finish(
     return run
 
 
+def _quality_against(
+    reference: np.ndarray, name: str, n_fakes: int, kid_subset_size: int
+) -> Callable[[Path], dict[str, Any]]:
+    """A function from a weights file to the quality of ``n_fakes`` of its fakes."""
+    # Here, because training machines may lack torch-fidelity.
+    from fakeface.metrics.extractors import LITE0, extract, extract_once, open_extractor
+    from fakeface.metrics.quality import compare
+
+    extractor = open_extractor(LITE0, None, torch.device("cpu"))
+    real = extract_once(extractor, reference, batch_size=50)
+
+    def quality_of(weights: Path) -> dict[str, Any]:
+        source = as_source(name, load_generator(weights))
+        fakes = np.concatenate(list(source.batches("test", n_fakes, seed=0, batch_size=n_fakes)))
+        return compare(extractor, extract(extractor, fakes, 50), real, kid_subset_size=kid_subset_size)
+
+    return quality_of
+
+
 def write_card(
     work_dir: Path,
     recipe: Recipe,
@@ -92,7 +119,6 @@ def write_card(
     card_out: Path,
     reference: np.ndarray,
     *,
-    name: str | None = None,
     n_fakes: int = N_FAKES,
     kid_subset_size: int = KID_SUBSET_SIZE,
     curve_points: int = 10,
@@ -102,39 +128,25 @@ def write_card(
 
     Args:
         work_dir: the run's folder: checkpoint.pt, snapshots/ and, from newer runs, run.json.
-        recipe: the run's recipe.
-        images: uint8 (N, H, W, 3), the photographs it was trained on.
-        weights_out: ``models/gans/<gan>.safetensors``.
+        recipe, images: the run's recipe, and the photographs it was trained on, uint8 (N, H, W, 3).
+        weights_out: ``models/gans/<gan>.safetensors``. With the default seed of params.yaml, the measured
+            fakes are the first of the pipeline's own test set of this name.
         card_out: ``models/gans/<gan>.json``.
         reference: uint8 (M, H, W, 3), photographs that quality is measured against.
-        name: the GAN's name; default: the stem of ``weights_out``. With the default seed of params.yaml,
-            the measured fakes are the first of the pipeline's own test set.
         n_fakes, kid_subset_size: sample sizes of the quality figures.
         curve_points: at most so many snapshots, evenly spaced, go into the learning curve.
         start: the published weights that the run began with, if any; their curve goes before this one's.
 
     Returns:
-        The card: gan, recipe, data, images_shown, seconds, seed, hardware, versions, weights_sha256, quality,
-        history (the runs before this one, of which only weights were kept) and curve, a list of
-        ``[images shown, KID]`` that ends with the final weights.
+        The card. Its ``history`` lists the runs before this one, of which only weights were kept; its
+        ``curve`` is a list of ``[images shown, KID]`` that ends with the final weights.
 
     Raises:
         CardError: see :func:`finish`.
     """
-    # Here, because training machines may lack torch-fidelity.
-    from fakeface.metrics.extractors import LITE0, extract, extract_once, open_extractor
-    from fakeface.metrics.quality import compare
-
-    name = name or weights_out.stem
-    earlier = [] if start is None else start.curve
+    name = weights_out.stem
     run = finish(work_dir, recipe, images, weights_out, start)
-    extractor = open_extractor(LITE0, None, torch.device("cpu"))
-    real = extract_once(extractor, reference, batch_size=50)
-
-    def quality_of(weights: Path) -> dict[str, Any]:
-        fakes = _sample(name, weights, n_fakes)
-        return compare(extractor, extract(extractor, fakes, 50), real, kid_subset_size=kid_subset_size)
-
+    quality_of = _quality_against(reference, name, n_fakes, kid_subset_size)
     quality = quality_of(weights_out)
     snapshots = sorted((work_dir / "snapshots").glob("*.safetensors"))
     chosen = sorted({round(i) for i in np.linspace(0, len(snapshots) - 1, min(curve_points, len(snapshots)))})
@@ -143,6 +155,7 @@ def write_card(
         for i in tqdm(chosen, desc=f"{name}: KID of snapshots", disable=None)
         if int(snapshots[i].stem) < run.images_shown
     ]
+    history, earlier = ([], []) if start is None else (start.history, start.curve)
     card = {
         "gan": name,
         "recipe": recipe.model_dump(mode="json"),
@@ -150,7 +163,7 @@ def write_card(
         "data": {
             "photographs": len(images),
             "image_size": int(images.shape[1]),
-            "sha256": _pixels_sha256(images),
+            "sha256": pixels_sha256(images),
         },
         "images_shown": run.images_shown,
         "complete": run.images_shown >= recipe.images,
@@ -159,15 +172,10 @@ def write_card(
         **_run_facts(work_dir),
         "fakeface_version": __version__,
         "weights_sha256": sha256_of(weights_out),
-        "reference": {"photographs": len(reference), "sha256": _pixels_sha256(reference)},
+        "reference": {"photographs": len(reference), "sha256": pixels_sha256(reference)},
         "quality": quality,
-        "history": [] if start is None else start.history,
+        "history": history,
         "curve": [*earlier, *curve, [run.images_shown, quality["kid"]]],
     }
     write_json(card_out, card)
     return card
-
-
-def _sample(name: str, weights: Path, count: int) -> np.ndarray:
-    source = as_source(name, load_generator(weights))
-    return np.concatenate(list(source.batches("test", count, seed=0, batch_size=count)))

@@ -1,4 +1,9 @@
-"""Losses and augmentation of the generators' training."""
+"""Losses and augmentation of the generators' training.
+
+Augmentation for training on few photographs: Zhao et al., "Differentiable Augmentation for Data-Efficient GAN
+Training", NeurIPS 2020. The same random family of transforms is applied to reals and fakes, in front of the
+discriminator only, and gradients pass through it to the generator.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +12,6 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-
-# -------------------------------------------------------------------------------------------------
-# Adversarial losses: each takes logits (B,) of the discriminator and returns a scalar.
 
 Logits = torch.Tensor
 
@@ -80,14 +82,6 @@ def r1_penalty(critic: Callable[[torch.Tensor], torch.Tensor], real: torch.Tenso
     probe = real.detach().requires_grad_(True)
     (gradient,) = torch.autograd.grad(critic(probe).sum(), probe, create_graph=True)
     return 0.5 * gradient.float().square().sum(dim=(1, 2, 3)).mean()
-
-
-# -------------------------------------------------------------------------------------------------
-# Differentiable augmentation for training on few photographs.
-#
-# Zhao et al., "Differentiable Augmentation for Data-Efficient GAN Training", NeurIPS 2020: the same
-# random family of transforms is applied to reals and fakes, in front of the discriminator only, and
-# gradients pass through it to the generator.
 
 
 def _uniform(x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:

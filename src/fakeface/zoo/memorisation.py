@@ -11,11 +11,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image
 
-from fakeface.base.files import atomic_path
 from fakeface.base.lite0 import LITE0
-from fakeface.data.image_sets import evenly_spaced
+from fakeface.data.image_sets import evenly_spaced, write_grid
 from fakeface.metrics.extractors import extract, extract_once, open_extractor
 
 N_SAMPLES = 64
@@ -95,12 +93,8 @@ def measure_memorisation(
 
 def _write_pairs(path: Path, samples: np.ndarray, neighbours: np.ndarray, columns: int = 16) -> None:
     """Rows of samples, each followed by the row of their neighbours."""
-    n, side = len(samples), samples.shape[1]
-    rows = -(-n // columns)
-    grid = np.full((2 * rows, columns, side, side, 3), 255, dtype=np.uint8)
-    for i in range(n):
-        grid[2 * (i // columns), i % columns] = samples[i]
-        grid[2 * (i // columns) + 1, i % columns] = neighbours[i]
-    pixels = grid.transpose(0, 2, 1, 3, 4).reshape(2 * rows * side, columns * side, 3)
-    with atomic_path(path) as temporary:
-        Image.fromarray(pixels).save(temporary, format="PNG")
+    parts = []
+    for start in range(0, len(samples), columns):
+        for row in (samples[start : start + columns], neighbours[start : start + columns]):
+            parts += [row, np.full((columns - len(row), *row.shape[1:]), 255, dtype=np.uint8)]
+    write_grid(path, np.concatenate(parts), columns)

@@ -1,4 +1,4 @@
-"""What the zoo trains: recipes of its params.yaml, and the photographs they learn from."""
+"""What the zoo trains: typed recipes from zoo/params.yaml, and the photographs that they learn from."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from typing import Annotated, Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from fakeface.data.prepare import prepare
-from fakeface.data.sources import download
 from fakeface.params import (
     DataParams,
     Fraction,
@@ -21,9 +19,6 @@ from fakeface.params import (
     read_yaml,
     validate,
 )
-
-# -------------------------------------------------------------------------------------------------
-# How each generator of the zoo is trained: one typed recipe a family, read from zoo/params.yaml.
 
 
 class _Strict(BaseModel):
@@ -133,10 +128,6 @@ def load_recipe(path: str | Path, gan: str) -> Recipe:
     return gans[gan]
 
 
-# -------------------------------------------------------------------------------------------------
-# Photographs for training generators: the main pipeline's preprocessing and splits on the zoo's source.
-
-
 @dataclass(frozen=True)
 class _DataOnly:
     """The two keys of params.yaml that ``download`` and ``prepare`` read."""
@@ -146,7 +137,7 @@ class _DataOnly:
 
 
 def prepare_photographs(zoo: ZooParams, out: Path) -> dict[str, Any]:
-    """Write ``out``/{train,val,test}; generators learn from train.
+    """Write ``out``/{train,val,test} by the main pipeline's preprocessing and splits; train is learnt from.
 
     A photograph's split follows from its file name or the official partition, so one that the main
     pipeline validates or tests with is never in train here, whichever of the two sources holds more.
@@ -157,6 +148,10 @@ def prepare_photographs(zoo: ZooParams, out: Path) -> dict[str, Any]:
     Raises:
         SourceError, PrepareError, ArchiveError: see ``download`` and ``prepare``.
     """
+    # Here, because training machines need none of what preparing does.
+    from fakeface.data.prepare import prepare
+    from fakeface.data.sources import download
+
     params = cast(Params, _DataOnly(zoo.data_params, zoo.image_size))
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".raw.", dir=out.parent) as folder:

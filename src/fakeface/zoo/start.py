@@ -1,47 +1,19 @@
-"""What a generator was trained on, for its card: models of processor and GPU, no host name."""
+"""Going on from published weights: what models/gans/ holds of a run is enough to train it further anywhere.
+
+A checkpoint has everything and stays on its machine. The published files have less: the averaged generator
+and the discriminator in half precision, no state of the optimisers. A run that begins with them is a run
+of its own, and its card lists the runs before it.
+"""
 
 from __future__ import annotations
 
 import json
-import os
-import platform
-import re
 from pathlib import Path
 from typing import Any, NamedTuple
-
-import torch
 
 from fakeface.base.downloads import sha256_of
 from fakeface.base.errors import FakefaceError, MissingFileError
 from fakeface.zoo.recipes import Recipe
-
-
-def describe_hardware(device: torch.device) -> dict[str, str | int]:
-    """``{device, name, cores}`` of the GPU or the processor that ``device`` names."""
-    if device.type == "cuda":
-        return {"device": "cuda", "name": torch.cuda.get_device_name(device), "cores": os.cpu_count() or 1}
-    cpuinfo = Path("/proc/cpuinfo")
-    text = cpuinfo.read_text(encoding="utf-8", errors="replace") if cpuinfo.is_file() else ""
-    model = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
-    name = model.group(1).strip() if model else platform.processor() or platform.machine()
-    return {"device": device.type, "name": name, "cores": os.cpu_count() or 1}
-
-
-def computes_in_bf16(device: torch.device) -> bool:
-    """Whether ``device`` multiplies bfloat16 in hardware; where it does not, fp32 is many times faster."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    # Absent before torch 2.10.
-    features: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
-    return bool(features.get("amx_bf16") or features.get("avx512_bf16"))
-
-
-# -------------------------------------------------------------------------------------------------
-# Going on from published weights: what models/gans/ holds of a run is enough to train it further anywhere.
-#
-# A checkpoint has everything and stays on its machine. The published files have less: the averaged generator
-# and the discriminator in half precision, no state of the optimisers. A run that begins with them is a run
-# of its own, and its card lists the runs before it.
 
 # Photographs that a random discriminator is shown before its generator goes on learning.
 WARM_UP_IMAGES = 20_000
@@ -82,10 +54,8 @@ def read_start(card_path: Path, recipe: Recipe) -> Start:
     try:
         card = json.loads(card_path.read_text(encoding="utf-8"))
         trained = {key: card["recipe"][key] for key in ("generator", "discriminator")}
-        segment = {
-            key: card[key]
-            for key in ("images_shown", "seconds", "hardware", "torch_version", "weights_sha256")
-        }
+        keys = ("images_shown", "seconds", "hardware", "torch_version", "weights_sha256")
+        segment = {key: card[key] for key in keys}
         curve = [list(point) for point in card["curve"]]
         history = [*card.get("history", []), segment]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -96,12 +66,6 @@ def read_start(card_path: Path, recipe: Recipe) -> Start:
     if (actual := sha256_of(weights)) != segment["weights_sha256"]:
         raise StartError(f"{weights}: sha256 is {actual}, {card_path} says {segment['weights_sha256']}")
     discriminator = discriminator_file(weights)
-    return Start(
-        weights,
-        discriminator if discriminator.is_file() else None,
-        actual,
-        int(segment["images_shown"]),
-        float(segment["seconds"]),
-        history,
-        curve,
-    )
+    found = discriminator if discriminator.is_file() else None
+    shown, seconds = int(segment["images_shown"]), float(segment["seconds"])
+    return Start(weights, found, actual, shown, seconds, history, curve)

@@ -1,7 +1,7 @@
 """Train one generator of the zoo, or go on with it: the program behind pipeline/train_gan.py.
 
-Importable with torch, numpy, pillow, pyyaml, pydantic, safetensors and tqdm alone, so that it runs on a bare
-GPU machine; only the card, which ``--weights-only`` leaves out, needs torch-fidelity.
+Importable with torch, numpy, pillow, pyyaml, pydantic, requests, safetensors and tqdm alone, so that it runs
+on a bare GPU machine; only the card, which ``--weights-only`` leaves out, needs torch-fidelity.
 """
 
 from __future__ import annotations
@@ -15,12 +15,11 @@ import numpy as np
 import torch
 
 from fakeface.base.errors import FakefaceError, MissingFileError
+from fakeface.data.image_sets import SPLITS, are_images
 from fakeface.zoo.card import CardError, finish, write_card, write_run_facts
 from fakeface.zoo.recipes import load_recipe
 from fakeface.zoo.start import read_start
 from fakeface.zoo.trainer import GANTrainer, run_fingerprint
-
-SPLITS = ("train", "val", "test")
 
 
 class ImagesError(FakefaceError, ValueError):
@@ -37,16 +36,13 @@ def read_images(path: Path) -> np.ndarray:
         MissingFileError: if there is nothing of the kind.
         ImagesError: if an array is not uint8 (N, H, W, 3).
     """
-    if path.is_dir():
-        files = [path / "images.npy", *(path / split / "images.npy" for split in SPLITS)]
-        files = [file for file in files if file.is_file()]
-    else:
-        files = [path] if path.is_file() else []
+    candidates = [path, path / "images.npy", *(path / split / "images.npy" for split in SPLITS)]
+    files = [file for file in candidates if file.is_file()]
     if not files:
         raise MissingFileError(f"{path}: expected a .npy file, an image set or a folder of image sets")
     arrays = [np.load(file, allow_pickle=False) for file in files]
     for file, array in zip(files, arrays, strict=True):
-        if array.dtype != np.uint8 or array.ndim != 4 or array.shape[3] != 3:
+        if not are_images(array):
             raise ImagesError(f"{file}: images must be uint8 (N, H, W, 3), got {array.dtype} {array.shape}")
     return np.concatenate(arrays)
 
@@ -108,4 +104,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
         finish(work_dir, recipe, images, weights, start)
     else:
         reference = read_images(options.reference) if options.reference else images
-        write_card(work_dir, recipe, images, weights, card, reference, name=options.gan, start=start)
+        write_card(work_dir, recipe, images, weights, card, reference, start=start)

@@ -1,4 +1,8 @@
-"""When a progressively growing GAN is how large: Karras et al. 2018, section 2 and appendix A."""
+"""One trainer for every generator of the zoo: stop it anywhere, start it again, same weights.
+
+Every random number of a step comes from a generator seeded with the step, so a checkpoint needs
+weights and optimiser states only, and an interrupted run cannot drift from an uninterrupted one.
+"""
 
 from __future__ import annotations
 
@@ -9,26 +13,35 @@ import json
 import math
 import time
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image
 from torch import nn
 from tqdm import tqdm
 
 from fakeface.base.errors import FakefaceError
 from fakeface.base.files import atomic_path
+from fakeface.data.image_sets import pixels_sha256, write_grid
 from fakeface.gans.architectures import build_discriminator, build_generator
 from fakeface.gans.weights import load_discriminator, load_generator, save_network
 from fakeface.zoo.losses import LOSSES, augment, gradient_penalty, r1_penalty
 from fakeface.zoo.recipes import OptimiserRecipe, Recipe
-from fakeface.zoo.start import WARM_UP_IMAGES, Start, computes_in_bf16
+from fakeface.zoo.start import WARM_UP_IMAGES, Start
+
+CHECKPOINT_SECONDS = 60
+
+
+class TrainingDiverged(FakefaceError, RuntimeError):
+    """A loss is no longer finite; the message names the step."""
 
 
 class Growth(NamedTuple):
-    """``level``: 0 is 4x4, each further one doubles the side; ``alpha``: how far the last is blended in."""
+    """How large a progressively growing GAN is at a time: Karras et al. 2018, section 2 and appendix A.
+
+    ``level``: 0 is 4x4, each further one doubles the side; ``alpha``: how far the last is blended in.
+    """
 
     level: int
     alpha: float
@@ -48,13 +61,6 @@ def growth_at(images_shown: int, phase_images: int, last_level: int) -> Growth:
     return Growth(level, offset / phase_images if phase % 2 == 1 else 1.0)
 
 
-class _Growing(nn.Module):
-    """What the networks of a progressively growing GAN have beyond others."""
-
-    level: int
-    alpha: float
-
-
 def set_growth(network: nn.Module, growth: Growth) -> None:
     """Set how much of ``network`` is used.
 
@@ -63,8 +69,7 @@ def set_growth(network: nn.Module, growth: Growth) -> None:
     """
     if not hasattr(network, "level"):
         raise ValueError(f"{type(network).__name__} cannot grow, recipes with growth need pggan networks")
-    growing = cast(_Growing, network)
-    growing.level, growing.alpha = growth.level, growth.alpha
+    network.__dict__.update(growth._asdict())
 
 
 def shrink(real: torch.Tensor, growth: Growth) -> torch.Tensor:
@@ -76,17 +81,13 @@ def shrink(real: torch.Tensor, growth: Growth) -> torch.Tensor:
     return coarse.lerp(x, growth.alpha)
 
 
-# -------------------------------------------------------------------------------------------------
-# One trainer for every generator of the zoo: stop it anywhere, start it again, same weights.
-#
-# Every random number of a step comes from a generator seeded with the step, so a checkpoint needs
-# weights and optimiser states only, and an interrupted run cannot drift from an uninterrupted one.
-
-CHECKPOINT_SECONDS = 60
-
-
-class TrainingDiverged(FakefaceError, RuntimeError):
-    """A loss is no longer finite; the message names the step."""
+def computes_in_bf16(device: torch.device) -> bool:
+    """Whether ``device`` multiplies bfloat16 in hardware; where it does not, fp32 is many times faster."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    # Absent before torch 2.10.
+    features: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(features.get("amx_bf16") or features.get("avx512_bf16"))
 
 
 def run_fingerprint(recipe: Recipe, images: np.ndarray, start: Start | None = None) -> str:
@@ -103,7 +104,7 @@ def run_fingerprint(recipe: Recipe, images: np.ndarray, start: Start | None = No
     identity = json.dumps(recipe.model_dump(exclude=excluded, exclude_defaults=True), sort_keys=True).encode()
     if start is not None:
         identity += start.weights_sha256.encode()
-    return hashlib.sha256(identity + hashlib.sha256(np.ascontiguousarray(images).data).digest()).hexdigest()
+    return hashlib.sha256(identity + bytes.fromhex(pixels_sha256(images))).hexdigest()
 
 
 def _optimiser(recipe: OptimiserRecipe, module: nn.Module) -> torch.optim.Optimizer:
@@ -187,8 +188,6 @@ class GANTrainer:
         else:  # a random discriminator has nothing to teach yet
             self.frozen_until = self.images_shown + WARM_UP_IMAGES
 
-    # --- state -------------------------------------------------------------------------------
-
     def _state(self) -> dict[str, object]:
         return {
             "fingerprint": self.fingerprint,
@@ -220,8 +219,6 @@ class GANTrainer:
         self.images_shown, self.frozen_until = int(state["images_shown"]), int(state["frozen_until"])
         self.seconds = float(state["seconds"])
         return True
-
-    # --- one step ----------------------------------------------------------------------------
 
     def _real_batch(self, rng: torch.Generator) -> torch.Tensor:
         """Next photographs of a per-epoch permutation, half of them mirrored, in [-1, 1]."""
@@ -315,8 +312,6 @@ class GANTrainer:
                 raise TrainingDiverged(f"{name} is {value} at step {number} of this recipe")
         return losses
 
-    # --- outputs -----------------------------------------------------------------------------
-
     def snapshot(self, path: Path) -> None:
         """Write the averaged generator, batch statistics recalibrated, as half-precision safetensors."""
         averaged = copy.deepcopy(self.ema)
@@ -335,10 +330,7 @@ class GANTrainer:
         averaged = copy.deepcopy(self.ema)
         recalibrate_batch_norm(averaged, self.z_dim, self.recipe.seed, batches=4)
         x = averaged(self.fixed_z).add(1).mul(127.5).round().clamp(0, 255).byte().cpu().numpy()
-        _, _, h, w = x.shape
-        grid = x.reshape(8, 8, 3, h, w).transpose(0, 3, 1, 4, 2).reshape(8 * h, 8 * w, 3)
-        with atomic_path(self.work_dir / "samples.png") as temporary:
-            Image.fromarray(grid).save(temporary, format="PNG")
+        write_grid(self.work_dir / "samples.png", x.transpose(0, 2, 3, 1), columns=8)
 
     def _log(self, losses: dict[str, float]) -> None:
         path = self.work_dir / "log.csv"
@@ -361,8 +353,9 @@ class GANTrainer:
         recipe, started = self.recipe, time.monotonic()
         losses: dict[str, float] = {}
         last_save = last_tick = started
+        out_of_time = False
         bar = tqdm(total=recipe.images, initial=self.images_shown, unit="img", disable=None)
-        while self.images_shown < recipe.images:
+        while self.images_shown < recipe.images and not out_of_time:
             before = self.images_shown
             losses |= self.step()
             bar.update(recipe.batch_size)
@@ -373,17 +366,15 @@ class GANTrainer:
                 milestone = self.images_shown // recipe.snapshot_every * recipe.snapshot_every
                 self.snapshot(self.work_dir / "snapshots" / f"{milestone:09d}.safetensors")
             out_of_time = max_seconds is not None and now - started >= max_seconds
-            if now - last_save >= CHECKPOINT_SECONDS or out_of_time:
-                self.save_checkpoint()
-                self._log(losses)
-                self.write_samples()
+            if now - last_save >= CHECKPOINT_SECONDS and not out_of_time:
+                self._save(losses)
                 last_save = last_tick = time.monotonic()
-            if out_of_time:
-                bar.close()
-                return False
         bar.close()
+        self._save(losses)
+        return self.images_shown >= recipe.images and not out_of_time
+
+    def _save(self, losses: dict[str, float]) -> None:
         self.save_checkpoint()
         if losses:
             self._log(losses)
         self.write_samples()
-        return True
