@@ -2,7 +2,7 @@
 
 python tools/stale_stages.py [--commits 69] [--until REV]
 
-A file that a commit changed is sought in today's tree by its lines, because modules were renamed and merged since:
+A file that a commit changed is sought in today's tree by its lines, because modules were renamed and merged:
 the module that holds most of them counts as changed. Stages that only follow a stale stage do not count.
 """
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+import shutil
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -52,8 +54,10 @@ def kept_rows(manifest: pd.DataFrame, gan: str, folder: Path) -> np.ndarray:
 # -------------------------------------------------------------------------------------------------
 # Every image of the experiment in one table, checked for leaks between splits.
 #
-# Training depends on the rows that it may see and on nothing else: a held-out GAN that joins, or a GAN
-# dropped from params.yaml that leaves its folder behind, makes no trained network stale.
+# A stage cannot name the folders of exactly those GANs that params.yaml lists: DVC has no list of deps that
+# grows with params, and all of data/fake would hold what a GAN dropped since left behind. So the stages that
+# read images depend on tables with the digest of every image that they may see. A held-out GAN that joins, or
+# one that goes, makes no trained network stale.
 
 
 class DuplicateAcrossSplitsError(FakefaceError, ValueError):
@@ -100,6 +104,30 @@ def training_rows(table: pd.DataFrame, held_out: Sequence[str]) -> pd.DataFrame:
 def test_rows(table: pd.DataFrame) -> pd.DataFrame:
     """The rows of the test split."""
     return table[table["split"] == "test"]
+
+
+def set_digests(table: pd.DataFrame) -> pd.DataFrame:
+    """One row for each set: gan (empty for photographs), split, number of images, sha256 over its rows."""
+    rows = []
+    for (gan, split), part in table.groupby(["gan", "split"], sort=False):
+        digest = hashlib.sha256(part.to_csv(index=False, lineterminator="\n").encode()).hexdigest()
+        rows.append({"gan": gan, "split": split, "images": len(part), "sha256": digest})
+    return pd.DataFrame(rows)
+
+
+def remove_others(folder: str | Path, names: Iterable[str]) -> list[str]:
+    """Delete what is in ``folder`` of GANs, or folds, that params.yaml names no more; DVC's cache keeps it.
+
+    A stage that depends on the whole folder calls this first, or the rest would be among what it depends on.
+
+    Returns:
+        Names of the files and folders that were deleted.
+    """
+    kept = set(names)
+    gone = [path for path in sorted(Path(folder).glob("*")) if path.name.split(".")[0] not in {*kept, ""}]
+    for path in gone:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    return [path.name for path in gone]
 
 
 def write_table(table: pd.DataFrame, path: str | Path) -> None:

@@ -122,7 +122,7 @@ def checkpoint_file(name: str, gan: GanParams) -> Path:
         FetchError: if the download fails.
         WeightsError: if the card is damaged or the checksum differs.
     """
-    path = Path(gan.weights).expanduser()
+    path = Path(gan.weights)
     if not path.is_file():
         raise MissingFileError(f"gans.{name}.weights: {path}: no such file")
     if path.suffix != ".json":
@@ -131,7 +131,11 @@ def checkpoint_file(name: str, gan: GanParams) -> Path:
     card = _read_card(path)
     url, prefix = str(card["url"]), gan.sha256 or card["sha256_prefix"]
     if "://" not in url:
-        local = Path(url).expanduser()
+        if prefix is None:
+            raise WeightsError(
+                f"{path}: url is a local file that nobody would see change; name it in gans.{name}.weights"
+            )
+        local = Path(url)
         if not local.is_file():
             raise MissingFileError(f"{path}: url: {local}: no such file")
         check_sha256(local, prefix)
