@@ -58,7 +58,7 @@ def graph(path: Path, inputs: list[tuple[str, list[Any]]], side: int = 2) -> Pat
         helper.make_node("Reshape", [inputs[0][0], "shape"], ["x"]),
         helper.make_node("Sigmoid", ["x"], ["images"]),
     ]
-    shape = helper.make_tensor("shape", TensorProto.INT64, [4], [-1, 3, side, side])
+    shape = onnx.numpy_helper.from_array(np.array([-1, 3, side, side], dtype=np.int64), "shape")
     made = helper.make_graph(
         nodes,
         "g",
