@@ -58,7 +58,7 @@ def graph(path: Path, inputs: list[tuple[str, list[Any]]], side: int = 2) -> Pat
         helper.make_node("Reshape", [inputs[0][0], "shape"], ["x"]),
         helper.make_node("Sigmoid", ["x"], ["images"]),
     ]
-    shape = onnx.numpy_helper.from_array(np.array([-1, 3, side, side], dtype=np.int64), "shape")
+    shape = helper.make_tensor("shape", TensorProto.INT64, [4], [-1, 3, side, side])
     made = helper.make_graph(
         nodes,
         "g",
@@ -113,7 +113,11 @@ def test_onnx_with_a_free_and_with_a_fixed_batch(tmp_path: Path, batch: object) 
 
 def test_onnx_with_weights_in_a_file_beside_it_is_named_by_its_folder(tmp_path: Path) -> None:
     path = graph(tmp_path / "g.onnx", [("z", ["n", 12])])
-    onnx.save(onnx.load(path), path, save_as_external_data=True, location="g.data", size_threshold=0)
+    model = onnx.load(path)
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.ones(1, dtype=np.float32), "one"))
+    model.graph.node[1].output[0] = "unscaled"
+    model.graph.node.append(helper.make_node("Mul", ["unscaled", "one"], ["images"]))
+    onnx.save(model, path, save_as_external_data=True, location="g.data", size_threshold=0)
     assert (tmp_path / "g.data").stat().st_size > 0
     message = (
         r"gans\.mine\.weights: .*g\.onnx keeps weights in g\.data, .* put both into a folder of their own"

@@ -144,7 +144,7 @@ def test_known_photographs_get_their_imagenet_class(
 
 def test_registered_once_and_by_name(extractor: Extractor) -> None:
     assert FEATURE_EXTRACTORS_REGISTRY["efficientnet-lite0"] is lite0.EfficientNetLite0
-    lite0.register()
+    lite0.register_lite0()
     assert extractor.layers == {"isc": "logits", "fid": "1280", "kid": "1280", "prc": "1280"}
 
 
