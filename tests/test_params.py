@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from fakeface.params import Params, ParamsError, load_params, validate
+from fakeface.params import (
+    RENAMED,
+    Params,
+    ParamsError,
+    load_params,
+    main,
+    profile_names,
+    validate,
+)
 
 ROOT = Path(__file__).parents[1]
 
@@ -24,11 +33,113 @@ def problems(changed: dict[str, Any]) -> list[str]:
     return str(caught.value).splitlines()
 
 
-@pytest.mark.parametrize("path", [ROOT / "params.yaml", *sorted((ROOT / "profiles").glob("*.yaml"))], ids=str)
-def test_every_shipped_file_is_valid(path: Path) -> None:
-    params = load_params(path)
+def leaves(content: Any, within: str = "") -> dict[str, Any]:
+    if not isinstance(content, dict):
+        return {within: content}
+    return {
+        key: value
+        for name, part in content.items()
+        for key, value in leaves(part, f"{within}.{name}").items()
+    }
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory with the shipped profiles."""
+    shutil.copytree(ROOT / "profiles", tmp_path / "profiles")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_params_yaml_is_the_default_profile() -> None:
+    shipped = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    assert shipped == (ROOT / "profiles" / "default.yaml").read_text(encoding="utf-8"), (
+        "copy one to the other"
+    )
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "profiles").glob("*.yaml")))
+def test_every_profile_is_valid_and_holds_only_what_differs(name: str, project: Path) -> None:
+    main(["use", name])
+    params = load_params("params.yaml")
     assert params.training_gans
     assert not set(params.training_gans) & set(params.held_out)
+    if name == "default":
+        return
+    defaults = leaves(content())
+    profile = leaves(yaml.safe_load((ROOT / "profiles" / f"{name}.yaml").read_text()))
+    assert {key for key, value in profile.items() if defaults.get(key, ()) == value} == set()
+    assert leaves(yaml.safe_load(Path("params.yaml").read_text())) == defaults | profile
+
+
+def test_a_profile_keeps_comments_and_takes_changes(project: Path) -> None:
+    main(["use", "celeba-10k", "data.root=../photographs.zip", "cffn.crop=null"])
+    lines = Path("params.yaml").read_text(encoding="utf-8").splitlines()
+    default = Path("profiles/default.yaml").read_text(encoding="utf-8").splitlines()
+    changed = [new for new, old in zip(lines, default, strict=True) if new != old]
+    assert "  root: ../photographs.zip  # folder: a folder, zip" in "\n".join(changed)
+    assert all(("#" in new) == ("#" in old) for new, old in zip(lines, default, strict=True))
+    params = load_params()
+    assert (params.data.root, params.cffn.crop, params.cffn.steps_per_epoch) == (
+        "../photographs.zip",
+        None,
+        200,
+    )
+    main(["use", "default"])
+    assert Path("params.yaml").read_bytes() == Path("profiles/default.yaml").read_bytes()
+
+
+def test_a_profile_adds_and_removes_gans(project: Path) -> None:
+    entry = "{loader: zoo, weights: mine.safetensors, architecture: dcgan, upsampler: nearest}"
+    Path("profiles/mine.yaml").write_text(
+        f"gans: {{mine: {entry}, dcgan: null, sngan: null}}\nheld_out: [mine]\n"
+        "leave_one_out: {never_train: []}\n"
+    )
+    main(["use", "mine"])
+    expected = [gan for gan in content()["gans"] if gan not in ("dcgan", "sngan")]
+    assert list(load_params().gans) == [*expected, "mine"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere"], "profile must be one of default, celeba, celeba-10k, got 'nowhere'"),
+        (["celeba", "cffn.mrgin=2"], r"profiles/celeba.yaml: unknown key cffn.mrgin"),
+        (["celeba", "margin=-2"], "margin must be greater than 0, got -2"),
+        (["celeba", "margin"], "expected KEY=VALUE, got 'margin'"),
+        (["celeba", "cffn.harmed=0"], "cffn.harmed is called cffn.corrupted now"),
+    ],
+)
+def test_profiles_that_cannot_be_used(project: Path, arguments: list[str], message: str) -> None:
+    assert profile_names() == ["default", "celeba", "celeba-10k"]
+    with pytest.raises(ParamsError, match=message):
+        main(["use", *arguments])
+    assert not Path("params.yaml").exists()
+
+
+@pytest.mark.parametrize(("old", "new"), RENAMED.items())
+def test_an_old_name_is_refused_with_the_new_one(old: str, new: str) -> None:
+    changed = content()
+    section, key = old.split(".")
+    del changed[section][new.split(".")[1]]
+    changed[section][key] = 0
+    assert problems(changed) == [f"params.yaml: {old} is called {new} now"]
+
+
+@pytest.mark.parametrize("key", ["data.root", "quality.weights", "gans.dcgan.weights"])
+def test_inputs_are_paths_that_dvc_finds(key: str) -> None:
+    changed = content()
+    target = changed
+    for section in key.split(".")[:-1]:
+        target = target[section]
+    for value, message in (
+        ("~/mine", "whole path, because DVC does not know what ~ is, got '~/mine'"),
+        (None, "got None"),
+    ):
+        target[key.split(".")[-1]] = value
+        (line,) = problems(changed)
+        assert line.startswith(f"params.yaml: {key}")
+        assert message in line
 
 
 def test_all_problems_are_reported_at_once_with_key_value_and_expectation() -> None:
@@ -82,7 +193,6 @@ def test_held_out_gans(held_out: list[str], message: str) -> None:
 @pytest.mark.parametrize(
     ("section", "key", "value", "message"),
     [
-        ("data", "source", "folder", "root must be a folder, zip or tar"),
         ("data", "splits", {"val": 0.6, "test": 0.5}, "val + test must be below 1"),
         ("cffn", "feature_levels", [4, 2], "feature_levels must be ascending and distinct"),
         ("cffn", "crop", 96, "cffn.crop must be at most image_size (64), got 96"),

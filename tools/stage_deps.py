@@ -4,10 +4,10 @@ python tools/stage_deps.py            # bring dvc.yaml and zoo/dvc.yaml up to da
 python tools/stage_deps.py --check    # only say what is not
 
 After its script, a stage lists the modules that hold a function, class or constant which the script uses,
-directly or through others; a package is one folder if all of its modules are among them. Infrastructure does
-not count: tests pin what it does, values of params stand under ``params:``, and a change there would rerun
-everything. Types in annotations do not count either. Nothing is run. Lists of deps and params are written in
-brackets, to be short; comments and all other lines stay as they are.
+directly or through others; a package is one folder where all of its modules are among them. Infrastructure
+does not count: tests pin what it does, values of params stand under ``params:``, and a change there would
+rerun everything. Types in annotations do not count either. Nothing is run. Lists of deps and params are
+written in brackets, to be short; comments and all other lines stay as they are.
 """
 
 from __future__ import annotations

@@ -1,15 +1,20 @@
-"""params.yaml as typed, validated values; every problem of a file is reported at once."""
+"""params.yaml as typed, validated values; every problem of a file is reported at once.
+
+python -m fakeface.params use celeba-10k data.root=celeba_10k.zip
+python -m fakeface.params use default
+"""
 
 from __future__ import annotations
 
+import argparse
 import types
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from fakeface.base.errors import FakefaceError
+from fakeface.base.errors import FakefaceError, one_line_errors
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Probability = Annotated[float, Field(gt=0, lt=1)]
@@ -19,6 +24,25 @@ PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 GanName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 JpegQuality = Annotated[int, Field(ge=1, le=100)]
 Upsampler = Literal["transposed", "nearest", "bilinear", "pixelshuffle", "none"]
+
+
+# Old names of keys, and what they are called now.
+RENAMED = {
+    "cffn.harmed": "cffn.corrupted",
+    "generate.disturbed": "generate.perturbed",
+    "cn.reference": "cn.score_offset",
+    "leave_one_out.upsamplers": "leave_one_out.folds, for GANs and upsamplers alike,",
+}
+
+
+def _as_dvc_finds_it(path: str) -> str:
+    if path.startswith("~"):
+        raise ValueError(f"must be a whole path, because DVC does not know what ~ is, got {path!r}")
+    return path
+
+
+# A file or folder from outside: a dependency of the stages that read it, so that DVC sees when it changes.
+InputPath = Annotated[str, Field(min_length=1), AfterValidator(_as_dvc_finds_it)]
 
 
 class ParamsError(FakefaceError, ValueError):
@@ -46,21 +70,17 @@ class DataParams(_Section):
     """Where the photographs come from and how they are split.
 
     Attributes:
+        root: for ``folder``: the photographs, a folder, zip or tar. For ``celeba``: a folder that may hold
+            the official files. ``celeba-mini`` does not read it.
         align: find the largest face of each photograph and lay it over CelebA's template first; for a
             folder of photographs that nobody aligned.
     """
 
     source: Literal["celeba-mini", "celeba", "folder"]
-    root: str | None = None
+    root: InputPath = "photographs"
     align: bool = False
     splits: SplitParams
     max_corrupt_fraction: Fraction = 0.01
-
-    @model_validator(mode="after")
-    def _folder_needs_a_root(self) -> DataParams:
-        if self.source == "folder" and not self.root:
-            raise ValueError("root must be a folder, zip or tar when source is 'folder', got null")
-        return self
 
     @model_validator(mode="after")
     def _celeba_is_aligned(self) -> DataParams:
@@ -112,7 +132,7 @@ class GanParams(_Section):
         "folder",
         "diffusers",
     ]
-    weights: Annotated[str, Field(min_length=1)]
+    weights: InputPath
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{8,64}$")] | None = None
     architecture: str
     upsampler: Upsampler
@@ -195,10 +215,14 @@ PROTOCOLS: tuple[str, ...] = get_args(ProtocolName)
 
 
 class QualityParams(_Section):
-    """Image-set quality with torch-fidelity."""
+    """Image-set quality with torch-fidelity.
+
+    Attributes:
+        weights: file with the extractor's weights, or a folder that may hold torch-fidelity's own file.
+    """
 
     extractor: Literal["efficientnet-lite0", "inception-v3-compat"]
-    weights: str | None = None
+    weights: InputPath = "models/extractors"
     n_images: Annotated[int, Field(ge=2)]
     kid_subset_size: Annotated[int, Field(ge=2)]
     kid_subsets: PositiveInt
@@ -457,7 +481,6 @@ class Params(_Section):
 
 
 # Keys of older versions, and what they are called now.
-RENAMED = {"leave_one_out.upsamplers": "leave_one_out.folds, which names GANs and upsamplers"}
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
@@ -492,8 +515,8 @@ def _describe(error: Any, root: type[BaseModel]) -> str:
     location = tuple(part for part in error["loc"] if part != "[key]")
     key = ".".join(str(part) for part in location) or "the file"
     kind, value = error["type"], error["input"]
-    if kind == "extra_forbidden" and key in RENAMED:
-        return f"{key} is now {RENAMED[key]}"
+    if key in RENAMED:
+        return f"{key} is called {RENAMED[key]} now"
     if kind == "extra_forbidden":
         return f"unknown key {key}, expected one of {', '.join(_known_keys(root, location))}"
     if kind == "missing":
@@ -525,7 +548,14 @@ def validate(model: type[BaseModel], content: Any, path: str | Path) -> Any:
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        lines = [f"{path}: {_describe(problem, model)}" for problem in error.errors()]
+        problems = error.errors()
+        keys = {".".join(map(str, problem["loc"])) for problem in problems}
+        renamed = {new for old, new in RENAMED.items() if old in keys}
+        lines = [
+            f"{path}: {_describe(problem, model)}"
+            for problem in problems
+            if ".".join(map(str, problem["loc"])) not in renamed
+        ]
         raise ParamsError("\n".join(lines)) from None
 
 
@@ -537,3 +567,123 @@ def load_params(path: str | Path = "params.yaml") -> Params:
     """
     params: Params = validate(Params, read_yaml(path), path)
     return params
+
+
+# -------------------------------------------------------------------------------------------------
+# Profiles: values that differ from the defaults in profiles/default.yaml, which is params.yaml as published.
+
+PROFILES = Path("profiles")
+DEFAULT = "default"
+
+
+def _entry(text: str, keys: tuple[str, ...]) -> tuple[yaml.Node, yaml.Node] | None:
+    """Nodes of the key and the value that ``keys`` lead to, with their positions in ``text``."""
+    node = yaml.compose(text, Loader=yaml.SafeLoader)
+    found = None
+    for key in keys:
+        pairs = node.value if isinstance(node, yaml.MappingNode) else []
+        found = next((pair for pair in pairs if pair[0].value == key), None)
+        if found is None:
+            return None
+        node = found[1]
+    return found
+
+
+def with_values(text: str, values: dict[str, Any], within: tuple[str, ...] = ()) -> str:
+    """YAML ``text`` with some values changed in place, so that comments stay.
+
+    Args:
+        text: of a file in the form of params.yaml.
+        values: mappings are followed, anything else replaces what is there; null removes a whole mapping.
+        within: keys that lead to ``values``.
+
+    Raises:
+        ParamsError: naming a key that the text does not have; only ``gans`` and ``regression`` take new ones.
+    """
+    for key, value in values.items():
+        keys = (*within, str(key))
+        found = _entry(text, keys)
+        if found is None:
+            section = _entry(text, within) if within in (("gans",), ("regression",)) else None
+            if section is None:
+                name = ".".join(keys)
+                raise ParamsError(
+                    f"{name} is called {RENAMED[name]} now" if name in RENAMED else f"unknown key {name}"
+                )
+            last = section[1].value[-1]
+            end = text.index("\n", last[1].end_mark.index) + 1
+            line = f"{' ' * last[0].start_mark.column}{_flow(key)}: {_flow(value)}\n"
+            text = text[:end] + line + text[end:]
+            continue
+        start, end = found[1].start_mark.index, found[1].end_mark.index
+        if isinstance(value, dict) and isinstance(found[1], yaml.MappingNode):
+            text = with_values(text, value, keys)
+        elif value is None and isinstance(found[1], yaml.MappingNode):
+            line_start = text.rindex("\n", 0, found[0].start_mark.index) + 1
+            text = text[:line_start] + text[text.index("\n", end) + 1 :]
+        else:
+            new, old = _flow(value), text[start:end]
+            # A comment on the same line stays in its column where there is room.
+            room = len(text[end:]) - len(text[end:].lstrip(" "))
+            spaces = max(room + len(old) - len(new), 1) if room else 0
+            text = text[:start] + new + " " * spaces + text[end + room :]
+    return text
+
+
+def _flow(value: Any) -> str:
+    """A value on one line, as it stands in a YAML file."""
+    dumped = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=10**6)
+    return str(dumped).removesuffix("\n").removesuffix("\n...")
+
+
+def profile_names() -> list[str]:
+    """Names that ``use`` takes, the defaults first."""
+    names = sorted(path.stem for path in PROFILES.glob("*.yaml"))
+    return [DEFAULT, *(name for name in names if name != DEFAULT)]
+
+
+def resolve_profile(name: str, changes: dict[str, Any] | None = None) -> str:
+    """The text of params.yaml that profile ``name`` stands for: the defaults, its values, then ``changes``.
+
+    Raises:
+        ParamsError: if there is no such profile, or it names a key that does not exist, or a wrong value.
+    """
+    if name not in profile_names():
+        raise ParamsError(f"profile must be one of {', '.join(profile_names())}, got {name!r}")
+    path = PROFILES / f"{name}.yaml"
+    text = (PROFILES / f"{DEFAULT}.yaml").read_text(encoding="utf-8")
+    try:
+        text = with_values(text, {} if name == DEFAULT else read_yaml(path))
+        text = with_values(text, changes or {})
+    except ParamsError as error:
+        raise ParamsError(f"{path}: {error}") from error
+    validate(Params, yaml.load(text, Loader=_UniqueKeyLoader), path)  # noqa: S506 - a SafeLoader subclass
+    return text
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """``use PROFILE [KEY=VALUE ...]``: write params.yaml."""
+    from fakeface.base.files import write_text  # imports PyTorch, which nobody needs who only reads params
+
+    parser = argparse.ArgumentParser(prog="python -m fakeface.params")
+    use = parser.add_subparsers(dest="command", required=True).add_parser("use", help="write params.yaml")
+    use.add_argument("profile", help=", ".join(profile_names()))
+    use.add_argument("changes", nargs="*", metavar="KEY=VALUE", help="such as data.root=../celeba.zip")
+    given = parser.parse_args(arguments)
+    changes: dict[str, Any] = {}
+    for change in given.changes:
+        key, equals, value = change.partition("=")
+        if not equals:
+            raise ParamsError(f"expected KEY=VALUE, got {change!r}")
+        *sections, last = key.split(".")
+        target = changes
+        for section in sections:
+            target = target.setdefault(section, {})
+        target[last] = yaml.safe_load(value)
+    write_text("params.yaml", resolve_profile(given.profile, changes))
+    print(f"params.yaml holds profile {given.profile} now; dvc repro runs it")
+
+
+if __name__ == "__main__":
+    with one_line_errors():
+        main()

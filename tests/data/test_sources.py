@@ -23,8 +23,8 @@ from fakeface.data.archives import ArchiveError, open_archive
 from fakeface.data.sources import SourceError, download, official_celeba_files
 
 
-def celeba_params(root: Path | None):
-    return make_params(**{"data.source": "celeba", "data.root": None if root is None else str(root)})
+def celeba_params(root: Path):
+    return make_params(**{"data.source": "celeba", "data.root": str(root)})
 
 
 def test_folder_zip_and_tar_give_the_same_bytes(tmp_path: Path, photograph_folder: Path) -> None:
@@ -117,7 +117,7 @@ def base_url(celeba_root: CelebaRoot) -> Iterator[str]:
 
 def test_celeba_from_a_server(tmp_path: Path, celeba_root: CelebaRoot, base_url: str) -> None:
     files = [replace(file, url=f"{base_url}/{file.name}") for file in celeba_root.files]
-    download(celeba_params(None), tmp_path / "raw", cache_dir=tmp_path / "cache", celeba_files=files)
+    download(celeba_params(tmp_path), tmp_path / "raw", cache_dir=tmp_path / "cache", celeba_files=files)
     with open_archive(tmp_path / "raw/images.zip") as archive:
         assert len(archive) == 60
 

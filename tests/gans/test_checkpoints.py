@@ -92,6 +92,10 @@ def test_a_local_file_in_place_of_the_address(tmp_path: Path) -> None:
         checkpoint_file("x", entry(tmp_path / "none.pth"))
     with pytest.raises(MissingFileError, match=r"public\.json: url: .*gone\.pth: no such file"):
         checkpoint_file("x", entry(write_card(tmp_path, str(tmp_path / "gone.pth"))))
+    with pytest.raises(
+        WeightsError, match=r"public\.json: url is a local file .* name it in gans\.x\.weights"
+    ):
+        checkpoint_file("x", entry(write_card(tmp_path, str(local), prefix=None)))
 
 
 @pytest.mark.parametrize(

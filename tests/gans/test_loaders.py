@@ -111,6 +111,26 @@ def test_onnx_with_a_free_and_with_a_fixed_batch(tmp_path: Path, batch: object) 
     assert np.abs(images.astype(int) - RGB).max() <= 1
 
 
+def test_onnx_with_weights_in_a_file_beside_it_is_named_by_its_folder(tmp_path: Path) -> None:
+    path = graph(tmp_path / "g.onnx", [("z", ["n", 12])])
+    model = onnx.load(path)
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.ones(1, dtype=np.float32), "one"))
+    model.graph.node[1].output[0] = "unscaled"
+    model.graph.node.append(helper.make_node("Mul", ["unscaled", "one"], ["images"]))
+    onnx.save(model, path, save_as_external_data=True, location="g.data", size_threshold=0)
+    assert (tmp_path / "g.data").stat().st_size > 0
+    message = (
+        r"gans\.mine\.weights: .*g\.onnx keeps weights in g\.data, .* put both into a folder of their own"
+    )
+    with pytest.raises(WeightsError, match=message):
+        registry.load("mine", exported("onnx", path))
+    images = registry.load("mine", exported("onnx", tmp_path)).sample(Z)
+    assert np.abs(images.astype(int) - RGB).max() <= 1
+    graph(tmp_path / "h.onnx", [("z", ["n", 12])])
+    with pytest.raises(WeightsError, match=r"gans\.mine\.weights: .* must hold one \.onnx file, got 2"):
+        registry.load("mine", exported("onnx", tmp_path))
+
+
 @pytest.mark.parametrize(
     ("inputs", "found"),
     [

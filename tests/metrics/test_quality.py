@@ -319,12 +319,13 @@ class Untrained(FeatureExtractorInceptionV3):
 
 
 @pytest.mark.slow
-def test_inception_from_a_local_file(real: np.ndarray, tmp_path: Path) -> None:
+def test_inception_from_a_local_folder(real: np.ndarray, tmp_path: Path) -> None:
     torch.save({}, tmp_path / "empty.pth")
     torch.manual_seed(0)
     network = Untrained("inception-v3-compat", ["2048"], str(tmp_path / "empty.pth"))
     torch.save(network.state_dict(), tmp_path / "inception.pth")
-    extractor = open_extractor("inception-v3-compat", tmp_path / "inception.pth", CPU)
+    (tmp_path / "inception.pth").rename(tmp_path / "weights-inception-2015-12-05-6726825d.pth")
+    extractor = open_extractor("inception-v3-compat", tmp_path, CPU)
     features = extract(extractor, real[:2], 2)
     assert features["2048"].shape == (2, 2048)
     assert features["logits_unbiased"].shape == (2, 1008)
@@ -347,7 +348,7 @@ def test_inception_without_weights_says_what_to_do(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["efficientnet-lite0", "inception-v3-compat"])
 def test_files_that_hold_no_weights(name: str, tmp_path: Path) -> None:
     path = tmp_path / "weights.pth"
-    with pytest.raises(MissingFileError, match=r"quality\.weights: .*weights\.pth: no such file"):
+    with pytest.raises(MissingFileError, match=r"quality\.weights: .*weights\.pth: no such file or folder"):
         open_extractor(name, path, CPU)
     path.write_bytes(b"no weights")
     with pytest.raises(NetworkWeightsError, match=r"weights\.pth: not a file of PyTorch weights"):

@@ -43,7 +43,7 @@ def test_size_and_splits_are_those_of_the_main_pipeline() -> None:
         (lambda c: c["gans"]["wgan"]["optimiser_g"].update(lr=0), r"gans\.wgan\.optimiser_g\.lr .*got 0"),
         (lambda c: c.pop("splits"), "splits is missing"),
         (lambda c: c["splits"].update(val=0.9), "splits: val \\+ test must be below 1"),
-        (lambda c: c["data"].update(root=None), r"data\.root must be a folder, zip or tar"),
+        (lambda c: c["data"].update(root=None), r"data\.root must be a valid string, got None"),
         (lambda c: c.update(gans={}), "gans "),
     ],
 )

@@ -160,25 +160,28 @@ def _in_root(root: Path, file: RemoteFile) -> Path | None:
 
 
 def _download_celeba(
-    folder: Path, root: Path | None, cache_dir: Path, files: Sequence[RemoteFile]
+    folder: Path, root: Path, cache_dir: Path, files: Sequence[RemoteFile]
 ) -> dict[str, Any]:
-    if root is not None and not root.is_dir():
+    if not root.is_dir():
         raise SourceError(f"data.root must be a folder with CelebA's official files, got {root}")
-    found = {file: _in_root(root, file) if root is not None else None for file in files}
+    found = {file: _in_root(root, file) for file in files}
     missing = [file for file, path in found.items() if path is None]
     for number, file in enumerate(missing):
         try:
             found[file] = fetch(file.url, cache_dir / "celeba" / file.name, md5=file.md5)
         except FetchError as error:
-            place = root if root is not None else "a folder of your choice, and name it as data.root"
             lines = [f"  {file.name}  MD5 {file.md5}" for file in missing[number:]]
             raise SourceError(
                 f"CelebA cannot be downloaded: {error}\n"
-                f"Fetch these files with a browser from {_CELEBA_PAGE} and put them into {place}:\n"
+                f"Fetch these files with a browser from {_CELEBA_PAGE} and put them into {root}:\n"
                 + "\n".join(lines)
             ) from error
     for file, path in found.items():
-        shutil.copyfile(str(path), folder / file.name)
+        if file in missing:
+            shutil.copyfile(str(path), folder / file.name)
+        else:
+            # DVC reads through the link when it takes the folder into its cache: no second copy is written.
+            (folder / file.name).symlink_to(Path(str(path)).resolve())
     (folder / _CELEBA_ARCHIVE).rename(folder / IMAGES_ARCHIVE)
     with open_archive(folder / IMAGES_ARCHIVE) as archive:
         _refuse_equal_file_names(archive)
@@ -221,15 +224,13 @@ def download(
         ArchiveError: if ``data.root`` is missing, unreadable, hostile or holds no photographs.
     """
     cache_dir = cache_dir or default_cache_dir()
-    root = Path(params.data.root).expanduser() if params.data.root else None
+    root = Path(params.data.root)
     with atomic_directory(out) as folder:
         if params.data.source == "celeba-mini":
             facts = _download_mini(folder, cache_dir)
         elif params.data.source == "celeba":
             facts = _download_celeba(folder, root, cache_dir, celeba_files or official_celeba_files())
         else:
-            if root is None:
-                raise SourceError("data.root must be a folder, zip or tar of photographs, got null")
             facts = _download_folder(folder, root)
         files = sorted(path.name for path in folder.iterdir())
         write_json(folder / SOURCE_FILE, {"source": params.data.source, "files": files, **facts})

@@ -158,27 +158,39 @@ class Extractor:
     layers: dict[str, str]
 
 
+def _named_weights(name: str, weights: str | Path | None) -> Path | None:
+    """The weights file that params name, or torch-fidelity's own in the folder that they name."""
+    if weights is None:
+        return None
+    path = Path(weights)
+    if path.is_dir():
+        path /= URL_INCEPTION_V3.rsplit("/", 1)[1]
+        return path if name == INCEPTION and path.is_file() else None
+    if not path.is_file():
+        raise MissingFileError(f"quality.weights: {path}: no such file or folder")
+    return path
+
+
 def open_extractor(name: str, weights: str | Path | None, device: torch.device) -> Extractor:
     """Build the extractor ``name`` on ``device``.
 
     Args:
         name: ``efficientnet-lite0`` or ``inception-v3-compat``.
-        weights: local weights file; None takes the installed package's (efficientnet-lite0) or downloads
-            torch-fidelity's own (inception-v3-compat).
+        weights: local weights file, or a folder that may hold torch-fidelity's Inception. Without,
+            the installed package's (efficientnet-lite0), or a download of torch-fidelity's (Inception).
 
     Raises:
         MissingFileError, NetworkWeightsError: if the weights are absent, refused or do not fit.
         ValueError: if the name is unknown.
     """
-    if weights is not None and not Path(weights).is_file():
-        raise MissingFileError(f"quality.weights: {weights}: no such file; null takes {name}'s own")
+    named = _named_weights(name, weights)
     if name == LITE0:
         if FEATURE_EXTRACTORS_REGISTRY.get(LITE0) is not EfficientNetLite0:
             register_feature_extractor(LITE0, EfficientNetLite0)
-        path = Path(weights) if weights is not None else default_weights()
+        path = named or default_weights()
         network = _create(name, path, device)
     elif name == INCEPTION:
-        path = Path(weights) if weights is not None else fetch_weights()
+        path = named or fetch_weights()
         with trusted_copy(path) as copy:
             network = _create(name, copy, device)
     else:

@@ -13,6 +13,7 @@ from fakeface.params import (
     DataParams,
     Fraction,
     GanName,
+    InputPath,
     Params,
     ParamsError,
     SplitParams,
@@ -86,7 +87,7 @@ class ZooData(_Strict):
     """Where the photographs that generators learn from come from; the meaning is params.yaml's."""
 
     source: Literal["celeba-mini", "celeba", "folder"]
-    root: str | None = None
+    root: InputPath
     max_corrupt_fraction: Fraction = 0.01
 
 
@@ -111,8 +112,6 @@ def load_zoo_params(path: str | Path = "zoo/params.yaml") -> ZooParams:
         ParamsError: with one line for each problem.
     """
     zoo: ZooParams = validate(ZooParams, read_yaml(path), path)
-    if zoo.data.source == "folder" and not zoo.data.root:
-        raise ParamsError(f"{path}: data.root must be a folder, zip or tar when source is 'folder', got null")
     return zoo
 
 

@@ -107,7 +107,7 @@ def checked_file(name: str, gan: GanParams) -> Path:
         MissingFileError: if there is none.
         WeightsError: if ``sha256`` is given and differs.
     """
-    path = Path(gan.weights).expanduser()
+    path = Path(gan.weights)
     if not path.is_file():
         raise MissingFileError(f"gans.{name}.weights: {path}: no such file")
     check_sha256(path, gan.sha256)
@@ -137,7 +137,11 @@ def checkpoint_file(name: str, gan: GanParams) -> Path:
     if not (prefix is None or isinstance(prefix, str)) or "sha256_prefix" not in card:
         raise WeightsError(f"{path}: sha256_prefix must be given, as a text or null")
     if "://" not in url:
-        local = Path(url).expanduser()
+        if prefix is None:
+            raise WeightsError(
+                f"{path}: url is a local file that nobody would see change; name it in gans.{name}.weights"
+            )
+        local = Path(url)
         if not local.is_file():
             raise MissingFileError(f"{path}: url: {local}: no such file")
         check_sha256(local, prefix)

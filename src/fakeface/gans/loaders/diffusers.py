@@ -67,7 +67,7 @@ class PipelineSource:
 
 def _address(name: str, weights: str) -> tuple[str, str | None]:
     """Folder of a saved pipeline, or repository and revision of a card."""
-    path = Path(weights).expanduser()
+    path = Path(weights)
     if path.is_dir():
         if not (path / "model_index.json").is_file():
             raise MissingFileError(

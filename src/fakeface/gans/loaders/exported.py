@@ -16,7 +16,7 @@ from torch import nn
 
 from fakeface.base.errors import FakefaceError, first_line
 from fakeface.base.onnx_session import open_session
-from fakeface.gans.loaders.checkpoints import Shown, checked_file
+from fakeface.gans.loaders.checkpoints import Shown, check_sha256, checked_file
 from fakeface.gans.sampler import Generator
 from fakeface.gans.weights import WeightsError
 from fakeface.params import GanParams
@@ -127,9 +127,42 @@ def read_onnx(name: str, path: Path, shape: tuple[int, ...]) -> nn.Module:
     return _Session(session)
 
 
+def _onnx_file(name: str, gan: GanParams) -> Path:
+    """``gan.weights``, or the one graph in that folder, which may keep its weights in files beside it."""
+    folder = Path(gan.weights)
+    if not folder.is_dir():
+        path = checked_file(name, gan)
+        beside = _external_data(path)
+        if beside:
+            raise WeightsError(
+                f"gans.{name}.weights: {path} keeps weights in {beside[0]}, which nobody would see change; "
+                "put both into a folder of their own and name that"
+            )
+        return path
+    graphs = sorted(folder.glob("*.onnx"))
+    if len(graphs) != 1:
+        raise WeightsError(f"gans.{name}.weights: {folder} must hold one .onnx file, got {len(graphs)}")
+    check_sha256(graphs[0], gan.sha256)
+    return graphs[0]
+
+
+def _external_data(path: Path) -> list[str]:
+    """Names of the files beside an ONNX file in which it keeps weights; none if it is no ONNX file."""
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    try:
+        tensors = onnx.load(str(path), load_external_data=False).graph.initializer
+    except DecodeError:
+        return []
+    return sorted(
+        {entry.value for tensor in tensors for entry in tensor.external_data if entry.key == "location"}
+    )
+
+
 def load_onnx(name: str, gan: GanParams) -> Generator:
     """The generator of ``gans.<name>``; errors as :func:`load_torchscript`."""
-    path = checked_file(name, gan)
+    path = _onnx_file(name, gan)
     if gan.latent is None:
         raise ValueError("the params model requires latent of this loader")
     return as_source(name, gan, path, read_onnx(name, path, gan.latent.shape))

@@ -89,7 +89,7 @@ def load(name: str, gan: GanParams) -> FolderSource:
         WeightsError: if an archive's checksum differs.
         ArchiveError: if there is no such thing, or it holds no picture.
     """
-    path = Path(gan.weights).expanduser()
+    path = Path(gan.weights)
     if gan.sha256 is not None:
         if path.is_dir():
             raise FolderError(f"gans.{name}.sha256 is for a zip or tar, but {path} is a folder")
