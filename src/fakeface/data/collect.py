@@ -47,9 +47,9 @@ def kept_rows(manifest: pd.DataFrame, gan: str, folder: Path) -> np.ndarray:
     return np.asarray(there.isin(keys))
 
 
-# A stage cannot name the folders of exactly those GANs that params.yaml lists: DVC has no list of deps that grows
-# with params. So the stages that read images depend on tables with the digest of every image that they may see.
-# A held-out GAN that joins, or one that goes, makes no trained network stale.
+# A stage cannot name the folders of exactly those GANs that params.yaml lists: DVC has no list of deps that
+# grows with params. So the stages that read images depend on tables with the digest of every image that they
+# may see. A held-out GAN that joins, or one that goes, makes no trained network stale.
 
 
 class DuplicateAcrossSplitsError(FakefaceError, ValueError):
