@@ -69,16 +69,14 @@ class Project:
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(ROOT / name, folder / name)
         sources = folder / "photographs"
-        sources.mkdir()
         for number, content in enumerate(photographs, start=1):
             (sources / f"{number:06d}.jpg").write_bytes(content)
         params = yaml.safe_load((folder / "params.yaml").read_text()) | SMALL
-        params["data"] |= {"source": "folder", "root": "photographs", "splits": {"val": 0.3, "test": 0.3}}
+        params["data"] |= {"source": "folder", "splits": {"val": 0.3, "test": 0.3}}
         params["gans"] = {gan: params["gans"][gan] for gan in ("dcgan", "wgan", "wgan_gp")}
         for section, values in SMALL_KEYS.items():
             params[section] |= values
         (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
-        (folder / ".gitignore").open("a").write("/photographs/\n")
         self.environment = os.environ | {
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "PYTHONPATH": str(folder / "src"),
