@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fakeface.detector.thresholds import calibration_error, choose_lower_threshold, choose_threshold
 from fakeface.metrics.scores import score_block
+from fakeface.metrics.thresholds import calibration_error, choose_lower_threshold, choose_threshold
 
 # Few distinct values, bin edges and the ends among them: ties and boundaries are the hard cases.
 tied = st.sampled_from([0.0, 1 / 15, 0.2, 0.25, 0.4, 0.5, 0.6, 0.75, 0.8, 14 / 15, 1.0])

@@ -26,7 +26,7 @@ from fakeface.base.files import reserve
 from fakeface.detector.batches import BalancedBatches, DetectorData, refuse_held_out, to_input
 from fakeface.detector.calibration import UNCALIBRATED, Calibration, fit_calibration, margins_of
 from fakeface.detector.score_offset import NO_SCORE_OFFSET, ScoreOffset, fit_score_offset, missing_detail
-from fakeface.detector.thresholds import calibration_error, choose_lower_threshold, choose_threshold
+from fakeface.metrics.thresholds import calibration_error, choose_lower_threshold, choose_threshold
 from fakeface.models.cffn import FeatureNetwork
 from fakeface.models.cn import ClassificationNetwork
 from fakeface.params import Params, ProtocolParams

@@ -19,12 +19,12 @@ from fakeface.base.errors import FakefaceError
 from fakeface.base.lite0 import LITE0
 from fakeface.data.image_sets import Folders
 from fakeface.detector.batches import DetectorData, refuse_held_out
-from fakeface.detector.thresholds import choose_threshold
 from fakeface.detector.train_cn import THRESHOLD_KEY
 from fakeface.evaluation.fold_scores import FoldScores
 from fakeface.evaluation.folds import Fold
 from fakeface.evaluation.leave_one_out import Method, Trained, score_fold, with_cffn
 from fakeface.metrics.extractors import extract, open_extractor
+from fakeface.metrics.thresholds import choose_threshold
 from fakeface.params import Params, ProtocolParams
 
 # -------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fakeface.detector.thresholds import ECE_BINS, require_probabilities
+from fakeface.metrics.thresholds import ECE_BINS, require_probabilities
 
 METRICS = (
     "precision",
@@ -72,7 +72,7 @@ def score_block(
     """All metrics of one set of photographs and fakes.
 
     An image is called fake if its score is ABOVE the threshold, as
-    :func:`fakeface.detector.thresholds.choose_threshold` has it.
+    :func:`fakeface.metrics.thresholds.choose_threshold` has it.
 
     - ``precision``, ``recall``, ``f1``: of fakes. ``real_precision``, ``real_recall``: of photographs.
     - ``fpr``: share of photographs called fake, ``1 - real_recall``.
