@@ -51,13 +51,15 @@ IN_A_SMALL_CLONE = [
     "dvc metrics diff",
     "dvc metrics diff --all --targets metrics/evaluation.json",
     "dvc params diff",
+    "dvc plots diff",
+    "dvc exp run -S curation.method=realism -S curation.keep=0.5 evaluate",
     "dvc exp run --queue -S margin=0.25,0.5,1.0,2.0 evaluate",
     "dvc queue start",
     "dvc queue status",
     "dvc exp show --only-changed",
     "torchrun --nproc_per_node=2 pipeline/train_cffn.py",
     "dvc commit --force train_cffn",
-    "dvc exp show --md --drop '.*' --keep 'Experiment|params.yaml:margin|.*unseen.auroc' --sort-by params.yaml:margin",
+    "dvc exp show --md --drop '.*' --keep 'Experiment|margin|(laundered|mild|clean).unseen.auroc' --sort-by margin",
 ]
 # Run there, too, from the committed params and with an addition that makes it short.
 SHORTENED = {

@@ -16,8 +16,9 @@ from typing import Any
 
 def record(folder: Path, command: str) -> None:
     """Write what this process reads to a file in ``folder`` when it ends."""
-    from fakeface import params as module
     from pydantic import BaseModel
+
+    from fakeface import params as module
 
     keys: set[str] = set()
     files: set[str] = set()
