@@ -52,7 +52,6 @@ IN_A_SMALL_CLONE = [
     "dvc metrics diff --all --targets metrics/evaluation.json",
     "dvc params diff",
     "dvc plots diff",
-    "dvc exp run -S curation.method=realism -S curation.keep=0.5 evaluate",
     "dvc exp run --queue -S margin=0.25,0.5,1.0,2.0 evaluate",
     "dvc queue start",
     "dvc queue status",

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from fakeface.base.code import code_hash
 from fakeface.base.runtime import make_fabric
 from fakeface.data import laundering
 from fakeface.detector.batches import DetectorData, LeakError, load_split
@@ -96,6 +97,7 @@ def test_the_fingerprint_covers_the_code_that_makes_the_batches(
     edited = tmp_path / "laundering.py"
     edited.write_text(Path(str(laundering.__file__)).read_text(encoding="utf-8") + "# edited\n")
     monkeypatch.setattr(laundering, "__file__", str(edited))
+    code_hash.cache_clear()
     assert CffnTrainer(tiny_params, *splits, fabric).checkpoint.path != before
 
 

@@ -46,8 +46,9 @@ def source_files(module: str) -> dict[str, Path]:
     return dict(sorted(found.items()))
 
 
+@cache
 def code_hash(module: str) -> str:
-    """SHA-256 over :func:`source_files`: as long as it stays as it is, ``module`` does the same."""
+    """SHA-256 over :func:`source_files`, read once a process: while it stays the same, so does the module."""
     digest = hashlib.sha256()
     for name, path in source_files(module).items():
         digest.update(name.encode() + hashlib.sha256(path.read_bytes()).digest())

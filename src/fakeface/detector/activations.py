@@ -17,6 +17,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
@@ -75,10 +76,7 @@ class FrozenLevels:
     def __init__(self, network: PretrainedCFFN, fabric: Fabric) -> None:
         self.network, self.fabric = network, fabric
         precision = str(fabric.strategy.precision.precision)
-        self.session: Any = None
-        if fabric.device.type == "cpu" and precision == "32-true":
-            model = to_onnx(network.levels, network.feature_levels)
-            self.session = open_session(model, torch.get_num_threads())
+        self.by_onnx = fabric.device.type == "cpu" and precision == "32-true"
         weights = hashlib.sha256()
         for name, tensor in network.levels.state_dict().items():
             weights.update(name.encode() + tensor.cpu().numpy().tobytes())
@@ -88,14 +86,20 @@ class FrozenLevels:
             "device": device_name(fabric.device),
             "cpu": torch.backends.cpu.get_cpu_capability(),
             "precision": precision,
-            "runtime": version("onnxruntime") if self.session else "torch",
+            "runtime": version("onnxruntime") if self.by_onnx else "torch",
         }
+
+    @cached_property
+    def session(self) -> Any:
+        """Of ONNX Runtime, opened when something is not there that must be computed."""
+        model = to_onnx(self.network.levels, self.network.feature_levels)
+        return open_session(model, torch.get_num_threads())
 
     @torch.no_grad()
     def __call__(self, pixels: np.ndarray) -> np.ndarray:
         """uint8 (B, S, S, 3) to records uint8 (B, 8 + 2 x numbers)."""
         side, device = pixels.shape[1], self.fabric.device
-        chunk = ONNX_PIXELS // side**2 if self.session else self.network.chunk_size(side, device)
+        chunk = ONNX_PIXELS // side**2 if self.by_onnx else self.network.chunk_size(side, device)
         # Always as many at once: another number of images may round otherwise.
         padded = np.concatenate([pixels, np.repeat(pixels[-1:], -len(pixels) % chunk, axis=0)])
         parts = []
@@ -108,7 +112,7 @@ class FrozenLevels:
         return np.concatenate([detail[:, None].view(np.uint8), numbers.view(np.uint8)], axis=1)
 
     def _activations(self, x: torch.Tensor) -> list[torch.Tensor]:
-        if self.session:
+        if self.by_onnx:
             outputs = self.session.run(None, {INPUT: enlarged(x).contiguous().numpy()})
             return [torch.from_numpy(output) for output in outputs]
         with self.fabric.autocast():

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -244,6 +246,8 @@ HIDDEN = 128
 # The activations of more pixels leave a CPU's cache: 500 images of side 64 at once take twice as long.
 CPU_PIXELS = 16 * 64 * 64
 GPU_PIXELS = 256 * 64 * 64
+# Images that the heads are given at once on a CPU: 500 take twice as long, for the same reason.
+HEAD_IMAGES = 64
 
 
 def to_imagenet(x: torch.Tensor) -> torch.Tensor:
@@ -258,13 +262,18 @@ def enlarged(x: torch.Tensor) -> torch.Tensor:
 
 def frozen_levels(count: int) -> nn.ModuleList:
     """The first ``count`` levels with ImageNet weights, batch norms folded into convolutions, frozen."""
-    network: Any = fuse(build_network(default_weights()))
+    network: Any = copy.deepcopy(_network())
     stem = [network._conv_stem, network._swish]
     levels = [
         nn.Sequential(*(stem if start == 0 else []), *network._blocks[start:stop])
         for start, stop in BLOCKS[:count]
     ]
     return nn.ModuleList(levels).requires_grad_(False)
+
+
+@cache
+def _network() -> nn.Module:
+    return fuse(build_network(default_weights()))
 
 
 class LevelHead(nn.Module):
@@ -330,21 +339,25 @@ class PretrainedCFFN(FeatureNetwork):
         Args:
             x: images (B, 3, S, S) in [-1, 1], or what :meth:`activations` gives for them.
         """
-        if not isinstance(x, torch.Tensor):
-            activations = list(x)
         # Derivatives by a level's activations must reach the levels after it, so then nothing is divided.
         # An exported graph has no number of chunks that depends on the number of images.
-        elif x.device.type == "cpu" and not (x.requires_grad or torch.compiler.is_exporting()):
+        first = x if isinstance(x, torch.Tensor) else x[0]
+        whole = first.device.type != "cpu" or first.requires_grad or torch.compiler.is_exporting()
+        if not isinstance(x, torch.Tensor):
+            activations = list(x)
+        elif not whole:
             chunks = x.split(self.chunk_size(x.shape[-1], x.device))
             parts = [self.activations(chunk) for chunk in chunks]
             activations = [torch.cat(part) for part in zip(*parts, strict=True)]
         else:
             activations = self.activations(x)
         side = activations[0].shape[-1] * STRIDES[self.feature_levels[0] - 1] // 32
-        maps = [
-            self.heads[str(level)](activation, side)
-            for level, activation in zip(self.feature_levels, activations, strict=True)
-        ]
+        maps = []
+        for level, activation in zip(self.feature_levels, activations, strict=True):
+            # In training the batch norms must see the whole batch.
+            chunk = len(activation) if whole or self.training else HEAD_IMAGES
+            parts = activation.split(chunk)
+            maps.append(torch.cat([self.heads[str(level)](part, side) for part in parts]))
         return activations, maps
 
 
