@@ -21,12 +21,7 @@ SPREAD = (0.05, 0.2)
 
 
 class PerturbedGenerator:
-    """A source whose last training images come from perturbed copies of a generator.
-
-    Args:
-        generator: as it is; its weights are restored after each copy.
-        share: of the training images, in [0, 1].
-    """
+    """A source whose last training images, a ``share`` in [0, 1] of them, come from perturbed copies."""
 
     def __init__(self, generator: Generator, share: float) -> None:
         self.generator = generator
