@@ -18,6 +18,8 @@ from fakeface.gans.sampler import SAMPLE_BATCH, Generator, Source, draw_seeds, l
 
 # Standard deviation of the factors, drawn anew for every copy. At 0.2 the faces begin to fall apart.
 SPREAD = (0.05, 0.2)
+# Part of the seeds: another word would make other fakes than the published ones.
+_STREAM = "disturbed"
 
 
 class PerturbedGenerator:
@@ -40,7 +42,7 @@ class PerturbedGenerator:
         parts = latent_batches(
             self.name, split, count, source.z_dim, seed, source.distribution, size=SAMPLE_BATCH, skip=plain
         )
-        copies = draw_seeds(f"{self.name} perturbed", split, -(-(count - plain) // SAMPLE_BATCH), seed)
+        copies = draw_seeds(f"{self.name} {_STREAM}", split, -(-(count - plain) // SAMPLE_BATCH), seed)
         for part, copy_seed in zip(parts, copies, strict=True):
             with _Perturbation(source.network, int(copy_seed)):
                 yield source.sample(part, clip=True)
