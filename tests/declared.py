@@ -60,8 +60,12 @@ def problems(project: Path, records: Path) -> list[str]:
         ((name, stage),) = ((name, stage) for name, stage in lock.items() if stage["cmd"] == command)
         declared = set(stage.get("params", {}).get("params.yaml", {}))
         deps = {dep["path"] for dep in stage["deps"]}
-        known = declared | templates[name.split("@")[0]] | (WHO_TRAINS if "data/training.csv" in deps else set())
-        found += [f"{name}: reads {key}, not among its params" for key in params if not _covered(key, known, ".")]
+        known = (
+            declared | templates[name.split("@")[0]] | (WHO_TRAINS if "data/training.csv" in deps else set())
+        )
+        found += [
+            f"{name}: reads {key}, not among its params" for key in params if not _covered(key, known, ".")
+        ]
         found += [
             f"{name}: declares {key}, which it does not read"
             for key in declared - MACHINE
@@ -69,7 +73,9 @@ def problems(project: Path, records: Path) -> list[str]:
         ]
         outs = {out["path"] for out in stage.get("outs", [])}
         allowed = deps | outs | {"params.yaml"} | (IMAGES if deps & DIGESTS else set())
-        found += [f"{name}: reads {file}, not among its deps" for file in files if not _covered(file, allowed, "/")]
+        found += [
+            f"{name}: reads {file}, not among its deps" for file in files if not _covered(file, allowed, "/")
+        ]
     return found
 
 

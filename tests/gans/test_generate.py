@@ -16,7 +16,8 @@ from fakeface.data.preprocess import ImageTooSmallError, preprocess
 from fakeface.gans import registry
 from fakeface.gans.architectures import build_generator
 from fakeface.gans.generate import generate
-from fakeface.gans.sampler import GeneratorOutputError, latent_batches
+from fakeface.gans.sampler import GeneratorOutputError, draw_seeds, latent_batches
+from fakeface.gans.weight_perturbation import _Perturbation, with_perturbed
 from fakeface.gans.weights import WeightsError, save_network
 from fakeface.params import GanParams, Params, ParamsError
 
@@ -173,6 +174,15 @@ def test_gallery_shows_64_at_most(params: Params, tmp_path: Path) -> None:
     assert shown.shape == (8 * 64, 8 * 64, 3)
     images = ImageSet.read(tmp_path / "fake" / "native" / "test").images
     assert np.array_equal(shown[7 * 64 :, 7 * 64 :], images[63])
+
+
+def test_perturbed_copies_keep_the_seeds_of_published_fakes(params: Params) -> None:
+    source = registry.load("native", params.gans["native"])
+    (images,) = with_perturbed(source, 1.0).batches("train", 10, 0, 50)
+    z = next(latent_batches("native", "train", 10, source.z_dim, 0, size=50))
+    (copy_seed,) = draw_seeds("native disturbed", "train", 1, 0)
+    with _Perturbation(source.network, int(copy_seed)):
+        np.testing.assert_array_equal(images, source.sample(z, clip=True))
 
 
 def test_perturbed_training_images_leave_everything_else_as_it_was(params: Params, tmp_path: Path) -> None:

@@ -32,13 +32,10 @@ def quiet(fabric: Fabric) -> bool | None:
 
 
 def share(count: int, fabric: Fabric, *, padded: bool = False) -> np.ndarray:
-    """Places in a batch of ``count`` rows that this process works on: int64, every ``world_size``-th.
+    """Places in a batch of ``count`` >= 1 rows that this process works on: int64, every ``world_size``-th.
 
-    Args:
-        count: of the whole batch, at least 1.
-        fabric: of the job.
-        padded: as many for every process; the last place is done again where there are none left, so that
-            none has nothing to do. For what is computed row by row; :func:`gather` drops the rest.
+    ``padded``: as many for every process; the last place is done again where there are none left, so that
+    none has nothing to do. For what is computed row by row; :func:`gather` drops the rest.
     """
     if padded:
         longest = math.ceil(count / fabric.world_size)

@@ -178,11 +178,6 @@ class ImageSetWriter:
 
     Used inside ``atomic_directory``: on its own it is not atomic. Rows are appended to the file rather
     than put into a memory map, because a full disk is an error on writing but kills a process with a map.
-
-    Args:
-        folder: new folder for both files.
-        image_size: side of the square images.
-        columns: names of the manifest's columns.
     """
 
     def __init__(self, folder: str | Path, image_size: int, columns: Sequence[str]) -> None:
@@ -210,9 +205,8 @@ class ImageSetWriter:
     def append(self, pixels: np.ndarray, row: Sequence[object]) -> None:
         """Add one uint8 (H, W, 3) image and its manifest row."""
         if pixels.dtype != np.uint8 or pixels.shape != self._shape:
-            raise ImageSetError(
-                f"image {self._count} must be uint8 {self._shape}, got {pixels.dtype} {pixels.shape}"
-            )
+            got = f"{pixels.dtype} {pixels.shape}"
+            raise ImageSetError(f"image {self._count} must be uint8 {self._shape}, got {got}")
         self._images.write(np.ascontiguousarray(pixels).data)
         self._rows.writerow(row)
         self._count += 1

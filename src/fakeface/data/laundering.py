@@ -64,15 +64,9 @@ def launder_one(
 
 
 def launder(images: np.ndarray, protocols: Sequence[ProtocolParams], seeds: np.ndarray) -> np.ndarray:
-    """A batch through the chains, image ``i`` with seed ``seeds[i]``.
+    """A batch, uint8 (B, H, W, 3), through the chains, one drawn for each image; a new array.
 
-    Args:
-        images: uint8 (B, H, W, 3).
-        protocols: the chains; each image draws one of them.
-        seeds: (B,) or (B, K) non-negative integers.
-
-    Returns:
-        uint8 (B, H, W, 3), a new array.
+    Image ``i`` has the seed ``seeds[i]``: (B,) or (B, K) non-negative integers.
     """
     if len(images) != len(seeds):
         raise ValueError(f"{len(images)} images but {len(seeds)} seeds")

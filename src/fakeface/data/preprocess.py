@@ -27,9 +27,7 @@ class ImageTooSmallError(FakefaceError, ValueError):
 def preprocess(image: Image.Image, image_size: int) -> np.ndarray:
     """Centre square crop, antialiased downscale, 8-bit RGB.
 
-    Args:
-        image: any Pillow image whose pixels are already upright; it is converted to RGB.
-        image_size: side of the square output in pixels.
+    ``image`` is any Pillow image whose pixels are already upright.
 
     Returns:
         uint8 array of shape (image_size, image_size, 3), RGB, range [0, 255].
@@ -102,16 +100,10 @@ def _open(content: bytes) -> Image.Image:
 
 
 def decode(content: bytes) -> Image.Image:
-    """Decode one photograph.
+    """A whole JPEG, PNG, BMP, WebP, TIFF or PPM file to a loaded Pillow image of mode RGB.
 
     EXIF rotation is applied; grey, palette and CMYK become RGB; 16 bits are scaled to 8; transparent
     pictures are laid on white. Truncated, animated and oversized pictures are refused.
-
-    Args:
-        content: a whole JPEG, PNG, BMP, WebP, TIFF or PPM file.
-
-    Returns:
-        Loaded Pillow image of mode RGB.
 
     Raises:
         CorruptImageError: with the reason, whatever the bytes are.

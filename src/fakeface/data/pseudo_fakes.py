@@ -66,15 +66,7 @@ def _filtered(image: torch.Tensor, centre: torch.Tensor, rng: np.random.Generato
 
 
 def pseudo_fake(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """One photograph with the traces of a random upsampler.
-
-    Args:
-        image: uint8 (H, W, 3), sides multiples of 4.
-        rng: source of all draws.
-
-    Returns:
-        uint8 (H, W, 3), a new array.
-    """
+    """A photograph, uint8 (H, W, 3), sides multiples of 4, with a random upsampler's traces; a new array."""
     pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].float()
     factor = FACTORS[int(rng.integers(len(FACTORS)))]
     upsample = UPSAMPLERS[int(rng.integers(len(UPSAMPLERS)))]

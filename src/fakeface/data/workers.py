@@ -32,21 +32,13 @@ _MIN_FOR_PROCESSES, _MIN_WITH_FACES = 4096, 128
 
 @dataclass(frozen=True)
 class Prepared:
-    """One photograph after preprocessing.
-
-    Attributes:
-        name: member name.
-        pixels: uint8 (image_size, image_size, 3).
-        sha256: of the prepared pixels' bytes.
-        file_sha256: of the file as it was.
-        width, height: of the upright photograph before preprocessing, in pixels.
-    """
+    """One photograph after preprocessing."""
 
     name: str
-    pixels: np.ndarray
-    sha256: str
-    file_sha256: str
-    width: int
+    pixels: np.ndarray  # uint8 (image_size, image_size, 3)
+    sha256: str  # of the pixels' bytes
+    file_sha256: str  # of the file as it was
+    width: int  # of the upright photograph before preprocessing, in pixels
     height: int
 
 

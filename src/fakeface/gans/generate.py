@@ -32,13 +32,7 @@ def sampled(
 ) -> Iterator[tuple[np.ndarray, tuple[object, ...]]]:
     """``count`` images of one split, or as many as the source has, through the preprocessing of photographs.
 
-    Args:
-        source: of the images.
-        split: whose images.
-        count: how many, at most.
-        image_size: side of the prepared images.
-        seed: of the source's draws.
-        batch_size: images held at native size at a time, about; it has no influence on the result.
+    About ``batch_size`` images are held at native size at a time; it has no influence on the result.
 
     Yields:
         uint8 (image_size, image_size, 3) and its row of the manifest, see ``COLUMNS``.

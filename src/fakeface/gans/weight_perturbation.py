@@ -18,15 +18,12 @@ from fakeface.gans.sampler import SAMPLE_BATCH, Generator, Source, draw_seeds, l
 
 # Standard deviation of the factors, drawn anew for every copy. At 0.2 the faces begin to fall apart.
 SPREAD = (0.05, 0.2)
+# Part of the seeds: another word would make other fakes than the published ones.
+_STREAM = "disturbed"
 
 
 class PerturbedGenerator:
-    """A source whose last training images come from perturbed copies of a generator.
-
-    Args:
-        generator: as it is; its weights are restored after each copy.
-        share: of the training images, in [0, 1].
-    """
+    """A source whose last training images, a ``share`` in [0, 1] of them, come from perturbed copies."""
 
     def __init__(self, generator: Generator, share: float) -> None:
         self.generator = generator
@@ -45,7 +42,7 @@ class PerturbedGenerator:
         parts = latent_batches(
             self.name, split, count, source.z_dim, seed, source.distribution, size=SAMPLE_BATCH, skip=plain
         )
-        copies = draw_seeds(f"{self.name} perturbed", split, -(-(count - plain) // SAMPLE_BATCH), seed)
+        copies = draw_seeds(f"{self.name} {_STREAM}", split, -(-(count - plain) // SAMPLE_BATCH), seed)
         for part, copy_seed in zip(parts, copies, strict=True):
             with _Perturbation(source.network, int(copy_seed)):
                 yield source.sample(part, clip=True)

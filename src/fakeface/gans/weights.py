@@ -76,8 +76,7 @@ def load_generator(path: str | Path) -> nn.Module:
     """Generator of a file written by :func:`save_network`, in float32 and evaluation mode.
 
     Raises:
-        MissingFileError: if there is no such file.
-        WeightsError: if it is no safetensors file or its tensors do not fit its header.
+        MissingFileError, WeightsError: if there is no such file, or its tensors do not fit its header.
     """
     return _load(path, build_generator).eval()
 

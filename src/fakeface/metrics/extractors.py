@@ -66,11 +66,7 @@ class EfficientNetLite0(FeatureExtractorBase):
     """Provides ``1280`` (pooled activations before the classifier) and ``logits`` (ImageNet classes)."""
 
     def __init__(
-        self,
-        name: str,
-        features_list: list[str],
-        feature_extractor_weights_path: str | None = None,
-        **_: Any,
+        self, name: str, features_list: list[str], feature_extractor_weights_path: str | None = None, **_: Any
     ) -> None:
         super().__init__(name, features_list)
         network = fuse(build_network(feature_extractor_weights_path or default_weights()))

@@ -10,30 +10,15 @@ from typing import Any
 
 import torch
 import torch_fidelity
-from torch_fidelity.metric_fid import (
-    KEY_METRIC_FID,
-    fid_featuresdict_to_statistics,
-    fid_statistics_to_metric,
-)
+from torch_fidelity.metric_fid import KEY_METRIC_FID, fid_featuresdict_to_statistics, fid_statistics_to_metric
 from torch_fidelity.metric_isc import KEY_METRIC_ISC_MEAN, KEY_METRIC_ISC_STD, isc_featuresdict_to_metric
 from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, KEY_METRIC_KID_STD, kid_featuresdict_to_metric
-from torch_fidelity.metric_prc import (
-    KEY_METRIC_PRECISION,
-    KEY_METRIC_RECALL,
-    prc_featuresdict_to_metric,
-)
+from torch_fidelity.metric_prc import KEY_METRIC_PRECISION, KEY_METRIC_RECALL, prc_featuresdict_to_metric
 
 from fakeface.base.errors import MissingFileError
 from fakeface.base.files import write_json
 from fakeface.data.image_sets import ImageSet, evenly_spaced
-from fakeface.metrics.extractors import (
-    INCEPTION,
-    Extractor,
-    Features,
-    extract,
-    extract_once,
-    open_extractor,
-)
+from fakeface.metrics.extractors import INCEPTION, Extractor, Features, extract, extract_once, open_extractor
 from fakeface.params import Params
 
 IS_SPLITS = 10
@@ -134,12 +119,7 @@ def compare_by(params: Params, extractor: Extractor, fake: Features, real: Featu
 
 
 def measure(
-    gan: str,
-    params: Params,
-    real: Path,
-    fake: Path,
-    device: torch.device,
-    cache_dir: Path | None = None,
+    gan: str, params: Params, real: Path, fake: Path, device: torch.device, cache_dir: Path | None = None
 ) -> dict[str, Any]:
     """Content of ``reports/quality/<gan>.json``, but for what made it.
 

@@ -33,14 +33,7 @@ class _Ladder(NamedTuple):
 
 
 def checked(labels: Any, scores: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Labels and scores as arrays that every function here can rely on.
-
-    Args:
-        labels: (N,) of 0 (photograph) and 1 (fake).
-        scores: (N,) of P(fake), in [0, 1].
-
-    Returns:
-        bool (N,), True for a fake, and float64 (N,).
+    """Labels (N,) of 0 and 1 as bool, True for a fake, and scores (N,) of P(fake) as float64.
 
     Raises:
         ValueError: for other shapes, other labels, or scores that are NaN or outside [0, 1].
@@ -101,12 +94,7 @@ def score_block(
 
 
 def mean_block(
-    labels: Any,
-    runs: Sequence[Any],
-    thresholds: Sequence[float],
-    *,
-    bootstrap: int = 0,
-    seed: int = 0,
+    labels: Any, runs: Sequence[Any], thresholds: Sequence[float], *, bootstrap: int = 0, seed: int = 0
 ) -> dict[str, Any]:
     """The block of :func:`score_block` averaged over several trainings that scored the same images.
 
@@ -162,9 +150,7 @@ def bootstrap_samples(
     samples of two detectors on the same images are paired, and their difference has the interval of the
     paired difference; and sets that share their photographs share the draws of them too.
 
-    Args:
-        labels, scores, threshold, seed: as :func:`score_block`.
-        bootstrap: number of resamples, >= 1.
+    Arguments as :func:`score_block`, ``bootstrap`` >= 1.
     """
     is_fake, scores = checked(labels, scores)
     ladder, rung = _ladder(scores, threshold)
@@ -228,9 +214,7 @@ def _draw(rungs: np.ndarray, n_rungs: int, rows: int, rng: np.random.Generator) 
 def _measure(fakes: np.ndarray, reals: np.ndarray, ladder: _Ladder) -> dict[str, np.ndarray]:
     """Every metric of every resample, float64 (R,) each; NaN where it is 0 / 0.
 
-    Args:
-        fakes: int (R, U), how many fakes carry each distinct score.
-        reals: int (R, U), likewise photographs.
+    ``fakes`` and ``reals``, int (R, U), say how many fakes and photographs carry each distinct score.
     """
     if fakes.shape[1] == 0:
         return {name: np.full(len(fakes), np.nan) for name in METRICS}

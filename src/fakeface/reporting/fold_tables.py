@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from fakeface.base.markdown import TableError, get, markdown_table, number, read_json
+from fakeface.params import PROTOCOLS
 
 TITLES = {
     "paper": "paper's CFFN",
@@ -16,7 +17,7 @@ TITLES = {
 }
 
 
-def folds_table(reports: Path, protocols: tuple[str, ...] = ("laundered", "mild", "clean")) -> str:
+def folds_table(reports: Path, protocols: tuple[str, ...] = PROTOCOLS) -> str:
     """For each protocol a table of AUROCs, a row a left-out GAN or upsampler; then a table of gains.
 
     Args:

@@ -27,12 +27,12 @@ from typing import Any, NoReturn
 
 from fakeface.base.files import write_text
 from fakeface.base.markdown import MISSING, TableError, get, markdown_table, number, read_json
+from fakeface.params import PROTOCOLS
 from fakeface.reporting.fold_tables import folds_table
 from fakeface.reporting.generator_tables import cards_table, memorisation_table, speed_tables
 from fakeface.reporting.studies.experiments import STUDIES
 from fakeface.reporting.studies.tables import TABLES as STUDY_TABLES
 
-PROTOCOLS = ("laundered", "mild", "clean")
 BEGIN, END = "<!-- table:", "<!-- end table -->"
 
 

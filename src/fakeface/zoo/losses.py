@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 
 Logits = torch.Tensor
+Critic = Callable[[torch.Tensor], Logits]  # (B, C, H, W) to (B,)
 
 
 class AdversarialLoss(NamedTuple):
@@ -34,14 +35,10 @@ LEAST_SQUARES = AdversarialLoss(
     lambda fake: 0.5 * (fake - 1).square().mean(),
 )
 # Arjovsky et al. 2017; the Lipschitz constraint (clipping or penalty) is the trainer's.
-WASSERSTEIN = AdversarialLoss(
-    lambda real, fake: fake.mean() - real.mean(),
-    lambda fake: -fake.mean(),
-)
+WASSERSTEIN = AdversarialLoss(lambda real, fake: fake.mean() - real.mean(), lambda fake: -fake.mean())
 # Lim and Ye 2017; Miyato et al. 2018.
 HINGE = AdversarialLoss(
-    lambda real, fake: F.relu(1 - real).mean() + F.relu(1 + fake).mean(),
-    lambda fake: -fake.mean(),
+    lambda real, fake: F.relu(1 - real).mean() + F.relu(1 + fake).mean(), lambda fake: -fake.mean()
 )
 
 LOSSES: dict[str, AdversarialLoss] = {
@@ -53,17 +50,11 @@ LOSSES: dict[str, AdversarialLoss] = {
 
 
 def gradient_penalty(
-    critic: Callable[[torch.Tensor], torch.Tensor],
-    real: torch.Tensor,
-    fake: torch.Tensor,
-    mix: torch.Tensor,
+    critic: Critic, real: torch.Tensor, fake: torch.Tensor, mix: torch.Tensor
 ) -> torch.Tensor:
-    """Two-sided penalty ``mean((||grad|| - 1)^2)`` of Gulrajani et al. 2017.
+    """Two-sided penalty ``mean((||grad|| - 1)^2)`` of Gulrajani et al. 2017 on detached (B, C, H, W).
 
-    Args:
-        critic: maps (B, C, H, W) to (B,).
-        real, fake: (B, C, H, W), detached.
-        mix: (B,) in [0, 1], the position of each probe between its real and its fake.
+    ``mix`` (B,) in [0, 1] is the position of each probe between its real and its fake.
     """
     weight = mix.view(-1, 1, 1, 1)
     probe = (weight * real + (1 - weight) * fake).detach().requires_grad_(True)
@@ -72,13 +63,8 @@ def gradient_penalty(
     return (norm - 1).square().mean()
 
 
-def r1_penalty(critic: Callable[[torch.Tensor], torch.Tensor], real: torch.Tensor) -> torch.Tensor:
-    """``0.5 * mean(||grad||^2)`` at the photographs: Mescheder et al. 2018, equation 9 over gamma.
-
-    Args:
-        critic: maps (B, C, H, W) to (B,).
-        real: (B, C, H, W), detached.
-    """
+def r1_penalty(critic: Critic, real: torch.Tensor) -> torch.Tensor:
+    """``0.5 * mean(||grad||^2)`` at real (B, C, H, W): Mescheder et al. 2018, equation 9 over gamma."""
     probe = real.detach().requires_grad_(True)
     (gradient,) = torch.autograd.grad(critic(probe).sum(), probe, create_graph=True)
     return 0.5 * gradient.float().square().sum(dim=(1, 2, 3)).mean()

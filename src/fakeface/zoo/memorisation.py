@@ -64,10 +64,9 @@ def measure_memorisation(
     Args:
         gan: name, for the result.
         samples: uint8 (N, S, S, 3) fakes; the first ``N_SAMPLES`` count.
-        training: uint8 (M, S, S, 3) photographs that the generator learned from.
-        held_out: uint8 (K, S, S, 3) photographs of the same kind that it did not; ``N_SAMPLES`` count.
-        picture: PNG of all samples, each above its nearest training photograph. It shows photographs: keep it
-            out of git.
+        training, held_out: photographs of one kind, uint8 (M, S, S, 3), that the generator learned from and
+            that it did not; ``N_SAMPLES`` of the latter count.
+        picture: PNG of all samples, each above its nearest training photograph: keep it out of git.
         cache_dir: where features of the photographs are remembered.
 
     Returns:

@@ -106,21 +106,13 @@ class ZooParams(_Strict):
 
 
 def load_zoo_params(path: str | Path = "zoo/params.yaml") -> ZooParams:
-    """Read and validate the zoo's params.
-
-    Raises:
-        ParamsError: with one line for each problem.
-    """
+    """Read and validate the zoo's params; ParamsError with one line for each problem."""
     zoo: ZooParams = validate(ZooParams, read_yaml(path), path)
     return zoo
 
 
 def load_recipe(path: str | Path, gan: str) -> Recipe:
-    """The recipe ``gans.<gan>`` of the zoo's params.
-
-    Raises:
-        ParamsError: if the file is wrong or has no such entry.
-    """
+    """The recipe ``gans.<gan>`` of the zoo's params; ParamsError if there is none."""
     gans = load_zoo_params(path).gans
     if gan not in gans:
         raise ParamsError(f"{path}: gans has no entry {gan!r}, expected one of {', '.join(gans)}")
@@ -141,11 +133,7 @@ def prepare_photographs(zoo: ZooParams, out: Path) -> dict[str, Any]:
     A photograph's split follows from its file name or the official partition, so one that the main
     pipeline validates or tests with is never in train here, whichever of the two sources holds more.
 
-    Returns:
-        Counts, see :func:`fakeface.data.prepare.prepare`.
-
-    Raises:
-        SourceError, PrepareError, ArchiveError: see ``download`` and ``prepare``.
+    Counts and errors are those of ``download`` and ``prepare``.
     """
     # Here, because training machines need none of what preparing does.
     from fakeface.data.prepare import prepare

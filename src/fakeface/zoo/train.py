@@ -27,14 +27,10 @@ class ImagesError(FakefaceError, ValueError):
 
 
 def read_images(path: Path) -> np.ndarray:
-    """Photographs from a ``.npy`` file, an image set, or all splits of a folder of image sets.
-
-    Returns:
-        uint8 (N, H, W, 3).
+    """Photographs, uint8 (N, H, W, 3), from a ``.npy`` file, an image set, or a folder of image sets.
 
     Raises:
-        MissingFileError: if there is nothing of the kind.
-        ImagesError: if an array is not uint8 (N, H, W, 3).
+        MissingFileError, ImagesError: if there is nothing of the kind, or an array is of another.
     """
     candidates = [path, path / "images.npy", *(path / split / "images.npy" for split in SPLITS)]
     files = [file for file in candidates if file.is_file()]

@@ -31,6 +31,7 @@ from fakeface.zoo.recipes import OptimiserRecipe, Recipe
 from fakeface.zoo.start import WARM_UP_IMAGES, Start
 
 CHECKPOINT_SECONDS = 60
+_STATEFUL = ("generator", "discriminator", "ema", "optimiser_g", "optimiser_d")
 
 
 class TrainingDiverged(FakefaceError, RuntimeError):
@@ -62,11 +63,7 @@ def growth_at(images_shown: int, phase_images: int, last_level: int) -> Growth:
 
 
 def set_growth(network: nn.Module, growth: Growth) -> None:
-    """Set how much of ``network`` is used.
-
-    Raises:
-        ValueError: if the architecture cannot grow.
-    """
+    """Set how much of ``network`` is used; ValueError if the architecture cannot grow."""
     if not hasattr(network, "level"):
         raise ValueError(f"{type(network).__name__} cannot grow, recipes with growth need pggan networks")
     network.__dict__.update(growth._asdict())
@@ -91,14 +88,10 @@ def computes_in_bf16(device: torch.device) -> bool:
 
 
 def run_fingerprint(recipe: Recipe, images: np.ndarray, start: Start | None = None) -> str:
-    """Hexadecimal identity of a run: its recipe and its photographs.
+    """Hexadecimal identity of a run: its recipe, its photographs and the weights that it began with, if any.
 
     Training longer, looking more often, or computing in another precision continues the same run: none of
     them is part of its identity. Defaults are not written out, so that a new key changes no older run's.
-
-    Args:
-        recipe, images: what decides the weights.
-        start: the weights that the run began with, if it did not begin from nothing.
     """
     excluded = {"images", "snapshot_every", "precision"}
     identity = json.dumps(recipe.model_dump(exclude=excluded, exclude_defaults=True), sort_keys=True).encode()
@@ -194,11 +187,7 @@ class GANTrainer:
             "images_shown": self.images_shown,
             "frozen_until": self.frozen_until,
             "seconds": self.seconds,
-            "generator": self.generator.state_dict(),
-            "discriminator": self.discriminator.state_dict(),
-            "ema": self.ema.state_dict(),
-            "optimiser_g": self.optimiser_g.state_dict(),
-            "optimiser_d": self.optimiser_d.state_dict(),
+            **{name: getattr(self, name).state_dict() for name in _STATEFUL},
         }
 
     def save_checkpoint(self) -> None:
@@ -214,7 +203,7 @@ class GANTrainer:
         state = torch.load(path, map_location=self.device, weights_only=True)
         if state["fingerprint"] != self.fingerprint:
             return False
-        for name in ("generator", "discriminator", "ema", "optimiser_g", "optimiser_d"):
+        for name in _STATEFUL:
             getattr(self, name).load_state_dict(state[name])
         self.images_shown, self.frozen_until = int(state["images_shown"]), int(state["frozen_until"])
         self.seconds = float(state["seconds"])
@@ -247,11 +236,7 @@ class GANTrainer:
         return growth_at(self.images_shown, self.recipe.growth.images, last_level)
 
     def step(self) -> dict[str, float]:
-        """One discriminator step, and every ``discriminator_steps``-th time a generator step.
-
-        Returns:
-            Losses of the step as floats.
-        """
+        """A discriminator step, and every ``discriminator_steps``-th time a generator step; their losses."""
         recipe = self.recipe
         number = self.images_shown // recipe.batch_size
         rng = torch.Generator().manual_seed((recipe.seed + 1) * 1_000_003 + number)
@@ -345,11 +330,7 @@ class GANTrainer:
             )
 
     def train(self, max_seconds: float | None = None) -> bool:
-        """Train until the recipe's images are shown or the time is up; checkpoint as it goes.
-
-        Returns:
-            True when the recipe is complete, False when time ran out first.
-        """
+        """Train until the recipe's images are shown (True) or time is up (False); checkpoint as it goes."""
         recipe, started = self.recipe, time.monotonic()
         losses: dict[str, float] = {}
         last_save = last_tick = started

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from torch import nn
@@ -13,21 +12,21 @@ from fakeface.gans.architectures.pggan import PGGANDiscriminator, PGGANGenerator
 from fakeface.gans.architectures.resnet import ResNetDiscriminator, ResNetGenerator
 from fakeface.gans.architectures.stylegan2 import StyleGAN2Generator
 
-GENERATORS: dict[str, Callable[..., nn.Module]] = {
+GENERATORS: dict[str, type[nn.Module]] = {
     "convolutional": ConvolutionalGenerator,
     "dcgan": DCGANGenerator,
     "pggan": PGGANGenerator,
     "resnet": ResNetGenerator,
     "stylegan2": StyleGAN2Generator,
 }
-DISCRIMINATORS: dict[str, Callable[..., nn.Module]] = {
+DISCRIMINATORS: dict[str, type[nn.Module]] = {
     "dcgan": DCGANDiscriminator,
     "pggan": PGGANDiscriminator,
     "resnet": ResNetDiscriminator,
 }
 
 
-def _build(table: dict[str, Callable[..., nn.Module]], name: str, config: dict[str, Any]) -> nn.Module:
+def _build(table: dict[str, type[nn.Module]], name: str, config: dict[str, Any]) -> nn.Module:
     if name not in table:
         raise ValueError(f"unknown architecture {name!r}, expected one of {sorted(table)}")
     return table[name](**config)

@@ -43,18 +43,12 @@ class DCGANGenerator(nn.Module):
         if image_size != 4 << doublings or doublings < 1:
             raise ValueError(f"image_size must be a power of two >= 8, got {image_size}")
         channels = width << (doublings - 1)
-        layers: list[nn.Module] = [
-            nn.ConvTranspose2d(z_dim, channels, 4, 1, 0, bias=False),  # (B, C, 4, 4)
-            nn.BatchNorm2d(channels),
-            nn.ReLU(inplace=True),
-        ]
+        layers: list[nn.Module] = [nn.ConvTranspose2d(z_dim, channels, 4, 1, 0, bias=False)]  # (B, C, 4, 4)
         for _ in range(doublings - 1):
-            layers += [
-                nn.ConvTranspose2d(channels, channels // 2, 4, 2, 1, bias=False),
-                nn.BatchNorm2d(channels // 2),
-                nn.ReLU(inplace=True),
-            ]
+            layers += [nn.BatchNorm2d(channels), nn.ReLU(inplace=True)]
+            layers.append(nn.ConvTranspose2d(channels, channels // 2, 4, 2, 1, bias=False))
             channels //= 2
+        layers += [nn.BatchNorm2d(channels), nn.ReLU(inplace=True)]
         layers += [nn.ConvTranspose2d(channels, 3, 4, 2, 1), nn.Tanh()]
         self.main = nn.Sequential(*layers)
         self.apply(_initialise)
@@ -72,7 +66,6 @@ class Gain(nn.Module):
         self.gain = gain
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Any shape to the same shape."""
         return x * self.gain
 
 

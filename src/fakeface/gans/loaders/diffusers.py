@@ -26,13 +26,7 @@ class MissingExtraError(FakefaceError, ImportError):
 
 
 class PipelineSource:
-    """A diffusion pipeline whose noise is seeded image by image.
-
-    Args:
-        name: the entry's name in params.yaml.
-        pipeline: a loaded unconditional pipeline.
-        steps: denoising steps an image.
-    """
+    """A loaded unconditional diffusion pipeline whose noise is seeded image by image."""
 
     def __init__(self, name: str, pipeline: Any, steps: int) -> None:
         self.name, self.pipeline, self.steps = name, pipeline, steps

@@ -30,12 +30,8 @@ class FolderSource:
     A picture's split and its place in it follow from the SHA-256 of its file, so equal files never straddle
     splits (they count once), and adding pictures never moves one to another split.
 
-    Args:
-        name: the GAN's name in params.yaml.
-        path: where the pictures lie.
-
     Raises:
-        ArchiveError: if there is no such thing, or it holds no picture.
+        ArchiveError: if there is nothing at ``path``, or it holds no picture.
     """
 
     def __init__(self, name: str, path: Path) -> None:
@@ -85,9 +81,8 @@ def load(name: str, gan: GanParams) -> FolderSource:
     """The pictures of ``gans.<name>``.
 
     Raises:
-        FolderError: if a checksum is given for a folder, which has none.
-        WeightsError: if an archive's checksum differs.
-        ArchiveError: if there is no such thing, or it holds no picture.
+        FolderError, WeightsError: if a checksum is given for a folder, or an archive's differs.
+        ArchiveError: as :class:`FolderSource`.
     """
     path = Path(gan.weights)
     if gan.sha256 is not None:

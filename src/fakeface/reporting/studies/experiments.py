@@ -14,6 +14,7 @@ import yaml
 from fakeface.base.errors import FakefaceError
 from fakeface.base.files import write_json
 from fakeface.evaluation.fold_scores import CORRUPTED
+from fakeface.params import PROTOCOLS
 
 # What all experiments have in common. Three GANs of different architecture are left to learn from, so a fold
 # has two or, without an upsampler, one: with all five, good settings are perfect and cannot be told apart.
@@ -103,7 +104,7 @@ STUDIES = {study.name: study for study in (LOSSES, CURATION)}
 # Queue the experiments of a study, and collect the figures of those that are finished.
 
 STAGE = "nested_validation"
-CONDITIONS = ("laundered", "mild", "clean", CORRUPTED)
+CONDITIONS = (*PROTOCOLS, CORRUPTED)
 # What is left out, by the key that it has in the results.
 FOLDS = ("gan", "upsampler")
 
