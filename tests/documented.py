@@ -88,9 +88,10 @@ FOLDS = [
 ]
 # A profile takes the place of the small params; what would run is listed, nothing runs.
 PROFILES = [
-    "cp profiles/celeba.yaml params.yaml",
-    "cp profiles/celeba.yaml params.yaml && dvc repro",
-    "cp profiles/celeba-10k.yaml params.yaml",
+    "python -m fakeface.params use celeba",
+    "python -m fakeface.params use celeba && dvc repro",
+    "python -m fakeface.params use celeba-10k data.root=path/to/your.zip",
+    "python -m fakeface.params use celeba-10k data.root=path/to/photographs.zip",
 ]
 # One shell runs them all, on the small clone's photographs and for a few seconds.
 ZOO = [
