@@ -68,7 +68,8 @@ def params() -> str:
     text = (ROOT / "params.yaml").read_text(encoding="utf-8")
     return (
         "# params.yaml\n\nThe default, with the meaning of every key. A value out of range, an unknown key "
-        "or one that is missing is named, all at once. `profiles/` holds what differs at other scales; `python -m fakeface.params use NAME` applies one.\n\n"
+        "or one that is missing is named, all at once. `profiles/` holds what "
+        "differs at other scales; `python -m fakeface.params use NAME` applies one.\n\n"
         f"```yaml\n{text}```\n"
     )
 

@@ -19,4 +19,4 @@ if __name__ == "__main__":
         table = collect(folders, list(params.gans))
         write_table(training_rows(table, params.held_out), "data/training.csv")
         write_table(test_rows(table), "data/test.csv")
-        write_table(set_digests(table), "data/sets.csv")
+        write_table(set_digests(table, params.gans), "data/sets.csv")

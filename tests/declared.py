@@ -1,7 +1,7 @@
 """What stages declare in dvc.yaml, held against what their scripts read; tests/recorder notes the latter.
 
-One run follows one branch of the code. So a declared section counts as read if one of its keys is, and a key that
-only another branch reads must be in a section that is declared.
+One run follows one branch of the code. So a declared section counts as read if one of its keys is, and a key
+that only another branch reads must be in a section that is declared.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import yaml
 
 RECORDER = Path(__file__).parent / "recorder"
 
-# Tables that hold the digest of every image that counts stand for the images, see src/fakeface/data/collect.py;
-# data/training.csv also says which GANs train.
+# Tables that hold the digest of every image that counts stand for the images, see
+# src/fakeface/data/collect.py; data/training.csv also says which GANs train.
 DIGESTS = {"data/training.csv", "data/test.csv", "data/sets.csv"}
 IMAGES = {"data/real", "data/fake", "data/curated"}
 WHO_TRAINS = {"gans", "held_out"}
@@ -25,7 +25,7 @@ WHO_TRAINS = {"gans", "held_out"}
 # Read only in branches that a run with small params does not take.
 OTHER_BRANCHES = {("curate", "quality")}
 
-# Read by the code that chooses the machine's part in a computation, whether the stage has a use for it or not.
+# Read by the code that chooses the machine's part, whether the stage has a use for it or not.
 MACHINE = {"deterministic", "device", "devices", "precision", "compile", "seed"}
 
 
@@ -52,7 +52,7 @@ def _covered(path: str, by: Iterable[str], separator: str) -> bool:
 
 
 def problems(project: Path, records: Path) -> list[str]:
-    """One line for each param or file that a stage reads and does not declare, or declares and does not read."""
+    """One line for each param or file that a stage reads but does not declare, or the other way round."""
     lock = yaml.safe_load((project / "dvc.lock").read_text())["stages"]
     templates = _templates(project)
     found = []
@@ -60,12 +60,10 @@ def problems(project: Path, records: Path) -> list[str]:
         ((name, stage),) = ((name, stage) for name, stage in lock.items() if stage["cmd"] == command)
         declared = set(stage.get("params", {}).get("params.yaml", {}))
         deps = {dep["path"] for dep in stage["deps"]}
-        known = (
-            declared | templates[name.split("@")[0]] | (WHO_TRAINS if "data/training.csv" in deps else set())
-        )
-        found += [
-            f"{name}: reads {key}, not among its params" for key in params if not _covered(key, known, ".")
-        ]
+        known = declared | templates[name.split("@")[0]]
+        known |= WHO_TRAINS if "data/training.csv" in deps else set()
+        unknown = sorted(key for key in params if not _covered(key, known, "."))
+        found += [f"{name}: reads {key}, not among its params" for key in unknown]
         found += [
             f"{name}: declares {key}, which it does not read"
             for key in declared - MACHINE
@@ -73,9 +71,8 @@ def problems(project: Path, records: Path) -> list[str]:
         ]
         outs = {out["path"] for out in stage.get("outs", [])}
         allowed = deps | outs | {"params.yaml"} | (IMAGES if deps & DIGESTS else set())
-        found += [
-            f"{name}: reads {file}, not among its deps" for file in files if not _covered(file, allowed, "/")
-        ]
+        unknown = sorted(file for file in files if not _covered(file, allowed, "/"))
+        found += [f"{name}: reads {file}, not among its deps" for file in unknown]
     return found
 
 

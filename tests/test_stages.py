@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tools"))
 
 import stage_deps  # noqa: E402
+import stage_map  # noqa: E402
 
 SOURCE = {
     "base/files.py": "def write(): pass\n",
@@ -90,3 +91,28 @@ def test_every_script_of_the_pipeline_says_how_to_run_it() -> None:
     for script in sorted((ROOT / "pipeline").glob("*.py")):
         docstring = script.read_text(encoding="utf-8").split('"""')[1]
         assert f"pipeline/{script.name}" in docstring, script.name
+
+
+def test_the_maps_of_stages_in_the_documentation_are_current() -> None:
+    dvc_yaml = (ROOT / "dvc.yaml").read_text(encoding="utf-8")
+    for path in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
+        text = path.read_text(encoding="utf-8")
+        assert stage_map.updated(text, dvc_yaml) == text, f"{path}: run: python tools/stage_map.py"
+
+
+def test_the_map_says_what_a_stage_follows() -> None:
+    stages = {
+        "make": {"foreach": "${gans}", "do": {"desc": "Fakes", "deps": ["a"], "outs": ["data/fake/${key}"]}},
+        "use": {
+            "desc": "Uses",
+            "deps": ["data/fake", "b.py"],
+            "metrics": [{"metrics/use.json": {"cache": False}}],
+        },
+    }
+    text = stage_map.updated(
+        f"Above\n{stage_map.BEGIN}\nold\n{stage_map.END}\nbelow", yaml.safe_dump({"stages": stages})
+    )
+    assert text.splitlines()[0] == "Above"
+    assert "| `make@…` | Fakes |  |" in text
+    assert "| `use` | Uses | `make` |" in text
+    assert "old" not in text

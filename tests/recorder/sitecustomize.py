@@ -1,7 +1,7 @@
 """Notes which params a script of pipeline/ reads and which files it opens; see tests/declared.py.
 
-Python imports a module of this name at every start, from PYTHONPATH. It does nothing but in such a script, with
-FAKEFACE_RECORD set to a folder, and there nothing before the script has loaded its params.
+Python imports a module of this name at every start, from PYTHONPATH. It does nothing but in such a script,
+with FAKEFACE_RECORD set to a folder.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def record(folder: Path, command: str) -> None:
             files.add(os.path.relpath(arguments[0]))
 
     def write() -> None:
-        # Neither code, which tools/stage_deps.py knows of, nor hidden files, among them what is written atomically.
+        # Neither code, which tools/stage_deps.py knows, nor hidden files, such as those written atomically.
         here = sorted(f for f in files if not f.startswith(("src/", "pipeline/")) and "/." not in f"/{f}")
         content = {"command": command, "params": sorted(keys), "files": here}
         (folder / f"{os.getpid()}.json").write_text(json.dumps(content))

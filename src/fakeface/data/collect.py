@@ -7,7 +7,7 @@ dropped from params.yaml that leaves its folder behind, makes no trained network
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ import pandas as pd
 from fakeface.base.errors import FakefaceError
 from fakeface.base.files import atomic_path
 from fakeface.data.image_sets import MANIFEST_COLUMNS, SPLITS, Folders, ImageSet, check_split
+from fakeface.params import GanParams
 
 # Columns of a GAN's list of training fakes to learn from.
 LISTED = ["name", "sha256"]
@@ -98,13 +99,20 @@ def test_rows(table: pd.DataFrame) -> pd.DataFrame:
     return table[table["split"] == "test"]
 
 
-def set_digests(table: pd.DataFrame) -> pd.DataFrame:
-    """One row for each set: gan (empty for photographs), split, number of images, sha256 over its rows."""
+def set_digests(table: pd.DataFrame, gans: Mapping[str, GanParams]) -> pd.DataFrame:
+    """One row for each set of ``table``: what the stages that depend on it may know of the set.
+
+    Returns:
+        Table with the columns gan (empty for photographs), architecture, upsampler, split, images (how many)
+        and sha256 (over the set's rows).
+    """
     rows = []
     for (gan, split), part in table.groupby(["gan", "split"], sort=False):
+        facts = gans[str(gan)].model_dump(include={"architecture", "upsampler"}) if gan else {}
         digest = hashlib.sha256(part.to_csv(index=False, lineterminator="\n").encode()).hexdigest()
-        rows.append({"gan": gan, "split": split, "images": len(part), "sha256": digest})
-    return pd.DataFrame(rows)
+        rows.append({"gan": gan, **facts, "split": split, "images": len(part), "sha256": digest})
+    columns = ["gan", "architecture", "upsampler", "split", "images", "sha256"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def write_table(table: pd.DataFrame, path: str | Path) -> None:
