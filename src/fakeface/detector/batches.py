@@ -27,12 +27,7 @@ _MANY = 2**31
 
 
 class Drawn(NamedTuple):
-    """Images of a batch.
-
-    Attributes:
-        rows: int64 (B,), which ones.
-        laps: int64 (B,), how often each was drawn before.
-    """
+    """Images of a batch: which rows, and how often each of them was drawn before, int64 (B,) both."""
 
     rows: np.ndarray
     laps: np.ndarray

@@ -70,7 +70,8 @@ class Features(NamedTuple):
     missing: np.ndarray
 
 
-class CnData(NamedTuple):
+@dataclass(frozen=True)
+class CnData:
     """Features of all that the CN learns from and is judged by.
 
     Attributes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 from lightning_fabric import Fabric
@@ -32,7 +32,8 @@ from fakeface.params import Params
 Scorer = Callable[[Views], np.ndarray]
 
 
-class Trained(NamedTuple):
+@dataclass(frozen=True)
+class Trained:
     """A trained method.
 
     Attributes:

@@ -273,7 +273,9 @@ def frozen_levels(count: int) -> nn.ModuleList:
 
 @cache
 def _network() -> nn.Module:
-    return fuse(build_network(default_weights()))
+    # Its own first weights are drawn before they are replaced: the caller's draws must not depend on that.
+    with torch.random.fork_rng(devices=[]):
+        return fuse(build_network(default_weights()))
 
 
 class LevelHead(nn.Module):
@@ -355,9 +357,11 @@ class PretrainedCFFN(FeatureNetwork):
         maps = []
         for level, activation in zip(self.feature_levels, activations, strict=True):
             # In training the batch norms must see the whole batch.
-            chunk = len(activation) if whole or self.training else HEAD_IMAGES
-            parts = activation.split(chunk)
-            maps.append(torch.cat([self.heads[str(level)](part, side) for part in parts]))
+            if whole or self.training:
+                maps.append(self.heads[str(level)](activation, side))
+            else:
+                parts = activation.split(HEAD_IMAGES)
+                maps.append(torch.cat([self.heads[str(level)](part, side) for part in parts]))
         return activations, maps
 
 
