@@ -189,7 +189,7 @@ class CurationParams(_Section):
 
 
 class ProtocolParams(_Section):
-    """One laundering chain: an optional rescaling round trip, then an optional JPEG."""
+    """One protocol of laundering: an optional rescaling round trip, then an optional JPEG."""
 
     rescale_probability: Fraction = 0.0
     rescale_min: Annotated[float, Field(gt=0, le=1)] = 1.0
@@ -292,7 +292,7 @@ class CnParams(_Section):
             photographs that miss as much fine detail (:mod:`fakeface.detector.score_offset`), or ``none``.
         calibration: what is fitted on validation logits, so that scores are probabilities.
         target_fpr: share of validation photographs above the threshold, under each of the training's
-            chains; those images are called fake.
+            protocols; those images are called fake.
         target_fnr: share of validation fakes below the lower threshold; images below are called real, and
             those between the two thresholds unsure.
     """
@@ -473,8 +473,8 @@ class Params(_Section):
         return [name for name in self.gans if name not in self.held_out]
 
     @property
-    def augmentation(self) -> list[ProtocolParams]:
-        """The chains of which each training image draws one."""
+    def training_protocols(self) -> list[ProtocolParams]:
+        """The protocols of which each training image draws one."""
         named = self.cffn.augmentation
         names = PROTOCOLS if named == "all" else (named,)
         return [getattr(self.protocols, name) for name in names]

@@ -257,7 +257,7 @@ def test_the_stored_thresholds_keep_their_promises_on_validation_scores(
         64,
         fabric,
     )
-    pixels = every_view(val, validation_kind(params.augmentation), params.seed).pixels
+    pixels = every_view(val, validation_kind(params.training_protocols), params.seed).pixels
     # Another number of threads rounds otherwise: an image that defines a threshold may move by as much.
     scores, _ = detector.score_and_embed(pixels, 500)
     real, rounding = val.groups == 0, 1e-6

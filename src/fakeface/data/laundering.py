@@ -1,7 +1,7 @@
 """Laundering: what happens to a picture between its making and its being judged.
 
-One chain for both classes and for every use (augmentation in training, condition in the test):
-a rescaling round trip with some probability, then JPEG. Of several chains each image draws one. Each
+One protocol for both classes and for every use (augmentation in training, condition in the test):
+a rescaling round trip with some probability, then JPEG. Of several protocols each image draws one. Each
 image's draws come from its own seed, so results depend neither on the batch size nor on the number of
 threads.
 """
@@ -23,7 +23,7 @@ _CHUNK = 16
 
 
 def is_identity(protocol: ProtocolParams) -> bool:
-    """True if the chain never changes a pixel."""
+    """True if the protocol never changes a pixel."""
     rescales = protocol.rescale_probability > 0 and protocol.rescale_min < 1
     return not rescales and protocol.jpeg_quality is None
 
@@ -46,7 +46,7 @@ def through_file(picture: Image.Image, kind: str, **options: Any) -> Image.Image
 def launder_one(
     image: np.ndarray, protocols: Sequence[ProtocolParams], rng: np.random.Generator
 ) -> np.ndarray:
-    """One image, uint8 (H, W, 3), through one of the chains, all equally likely.
+    """One image, uint8 (H, W, 3), through one of the protocols, all equally likely.
 
     ``rng``, the source of the draws, is always advanced by the same four numbers.
     """
@@ -64,7 +64,7 @@ def launder_one(
 
 
 def launder(images: np.ndarray, protocols: Sequence[ProtocolParams], seeds: np.ndarray) -> np.ndarray:
-    """A batch, uint8 (B, H, W, 3), through the chains, one drawn for each image; a new array.
+    """A batch, uint8 (B, H, W, 3), through the protocols, one drawn for each image; a new array.
 
     Image ``i`` has the seed ``seeds[i]``: (B,) or (B, K) non-negative integers.
     """

@@ -81,7 +81,7 @@ NO_SCORE_OFFSET = ScoreOffset()
 
 
 def fit_score_offset(margins: np.ndarray, missing: np.ndarray) -> ScoreOffset:
-    """Least squares over validation photographs, under every chain of training and corrupted in some ways.
+    """Least squares over validation photographs, under every protocol of training and corrupted in some ways.
 
     Args:
         margins: float (N,) of the CN.

@@ -132,7 +132,7 @@ class CffnTrainer:
         views = params.cffn.views if self.inputs.frozen else None
         # Of each training image; None where every view is a new one.
         self.n_views = None if views is None else np.where(train.groups == 0, views.real, views.fake)
-        self.val_views = every_view(val, validation_kind(params.augmentation), params.seed)
+        self.val_views = every_view(val, validation_kind(params.training_protocols), params.seed)
         processes.join_batch_norms(self.network, fabric)
         model: nn.Module = _Branches(network) if params.cffn.pairing == "sampled" else network
         if params.compile:
@@ -153,7 +153,7 @@ class CffnTrainer:
         p = self.params
         settings = {
             "cffn": p.cffn.model_dump(),
-            "augmentation": [protocol.model_dump() for protocol in p.augmentation],
+            "augmentation": [protocol.model_dump() for protocol in p.training_protocols],
             "margin": p.margin,
             "seeds": [p.seed, self.seed],
             "precision": p.precision,

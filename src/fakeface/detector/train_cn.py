@@ -32,7 +32,7 @@ from fakeface.detector.score_offset import NO_SCORE_OFFSET, ScoreOffset, fit_sco
 from fakeface.detector.views import (
     Views,
     every_view,
-    reference_kind,
+    score_offset_kind,
     threshold_kinds,
     validation_kind,
     whole_kind,
@@ -77,7 +77,7 @@ class CnData:
     Attributes:
         train: ``cn.views`` views of each training image, one view of all after the other.
         val: a view of each validation image.
-        thresholds: validation photographs, once for each chain of the training.
+        thresholds: validation photographs, once for each protocol of the training.
         score_offset: validation photographs, corrupted; None without ``cn.score_offset``.
     """
 
@@ -153,7 +153,7 @@ def train_cn(
     seed = params.seed if seed is None else seed
     cffn = cffn.to(fabric.device).eval().requires_grad_(False)
     inputs = NetworkInputs(params, cffn, fabric)
-    chains, photographs = params.augmentation, np.flatnonzero(val.groups == 0)
+    protocols, photographs = params.training_protocols, np.flatnonzero(val.groups == 0)
     with tempfile.TemporaryDirectory(prefix="fakeface-features-") as folder:
 
         def features(views: Views) -> Features:
@@ -161,11 +161,11 @@ def train_cn(
 
         corrupted = None
         if params.cn.score_offset == "detail":
-            views = every_view(val, reference_kind(), params.seed, photographs, CORRUPTED_VIEWS)
+            views = every_view(val, score_offset_kind(), params.seed, photographs, CORRUPTED_VIEWS)
             corrupted = features(views)
         learnt = CnData(
-            features(every_view(train, whole_kind(params, chains), params.seed, count=params.cn.views)),
-            features(every_view(val, validation_kind(chains), params.seed)),
+            features(every_view(train, whole_kind(params, protocols), params.seed, count=params.cn.views)),
+            features(every_view(val, validation_kind(protocols), params.seed)),
             [features(every_view(val, kind, params.seed, photographs)) for kind in threshold_kinds(params)],
             corrupted,
         )

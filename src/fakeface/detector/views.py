@@ -37,7 +37,7 @@ class ViewKind:
 
     Attributes:
         name: of the random stream; kinds with one name draw the same numbers.
-        chains: of laundering; each view draws one.
+        protocols: of laundering; each view draws one.
         mirror: turn every second view left to right.
         corrupted: share of the views that are corrupted before laundering
             (:mod:`fakeface.data.corruptions`).
@@ -45,7 +45,7 @@ class ViewKind:
     """
 
     name: str
-    chains: tuple[ProtocolParams, ...]
+    protocols: tuple[ProtocolParams, ...]
     mirror: bool = False
     corrupted: float = 0.0
     crop: int | None = None
@@ -64,7 +64,7 @@ class ViewKind:
             image = image[:, ::-1]
         if self.corrupted and rng.random() < self.corrupted:
             image = random_corruption(np.ascontiguousarray(image), rng)
-        image = launder_one(image, self.chains, rng)
+        image = launder_one(image, self.protocols, rng)
         if self.crop is not None:
             top, left = (int(rng.integers(side - self.crop + 1)) for side in image.shape[:2])
             image = image[top : top + self.crop, left : left + self.crop]
@@ -74,25 +74,25 @@ class ViewKind:
 def training_kind(params: Params) -> ViewKind:
     """What the CFFN is trained on."""
     cffn = params.cffn
-    return ViewKind("training", tuple(params.augmentation), cffn.mirror, cffn.corrupted, cffn.crop)
+    return ViewKind("training", tuple(params.training_protocols), cffn.mirror, cffn.corrupted, cffn.crop)
 
 
-def whole_kind(params: Params, chains: Sequence[ProtocolParams]) -> ViewKind:
+def whole_kind(params: Params, protocols: Sequence[ProtocolParams]) -> ViewKind:
     """Training images that are neither cut nor turned: what the CN and attribution are trained on."""
-    return ViewKind("whole", tuple(chains), corrupted=params.cffn.corrupted)
+    return ViewKind("whole", tuple(protocols), corrupted=params.cffn.corrupted)
 
 
-def validation_kind(chains: Sequence[ProtocolParams]) -> ViewKind:
+def validation_kind(protocols: Sequence[ProtocolParams]) -> ViewKind:
     """What checkpoints are chosen and scores are calibrated by."""
-    return ViewKind("validation", tuple(chains))
+    return ViewKind("validation", tuple(protocols))
 
 
 def threshold_kinds(params: Params) -> list[ViewKind]:
-    """Validation photographs under each chain of the training: the threshold holds under every one."""
-    return [ViewKind(f"threshold {i}", (chain,)) for i, chain in enumerate(params.augmentation)]
+    """Validation photographs under each protocol of the training: the threshold holds under every one."""
+    return [ViewKind(f"threshold {i}", (protocol,)) for i, protocol in enumerate(params.training_protocols)]
 
 
-def reference_kind() -> ViewKind:
+def score_offset_kind() -> ViewKind:
     """Validation photographs, each corrupted, for the reference of scores."""
     return ViewKind("reference", (ProtocolParams(),), corrupted=1.0)
 
@@ -102,8 +102,8 @@ def protocol_kinds(params: Params) -> dict[str, ViewKind]:
     return {name: ViewKind(f"test {name}", (getattr(params.protocols, name),)) for name in PROTOCOLS}
 
 
-def harmed_test_kind(params: Params) -> ViewKind:
-    """Test images, each corrupted, then through the first protocol's chain."""
+def corrupted_test_kind(params: Params) -> ViewKind:
+    """Test images, each corrupted, then through the first protocol."""
     return ViewKind("test corrupted", (getattr(params.protocols, PROTOCOLS[0]),), corrupted=1.0)
 
 
@@ -158,8 +158,8 @@ class Views:
     @cached_property
     def keys(self) -> list[bytes]:
         """16 bytes a view: equal for equal views of equal pixels, and else different."""
-        chains = [chain.model_dump() for chain in self.kind.chains]
-        kind = [self.kind.name, chains, self.kind.mirror, self.kind.corrupted, self.kind.crop, self.seed]
+        protocols = [protocol.model_dump() for protocol in self.kind.protocols]
+        kind = [self.kind.name, protocols, self.kind.mirror, self.kind.corrupted, self.kind.crop, self.seed]
         prefix = hashlib.sha256(json.dumps(kind).encode())
         keys = []
         for place in range(len(self)):

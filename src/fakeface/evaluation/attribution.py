@@ -80,13 +80,13 @@ def attribution_data(
     """Features of fakes of all GANs, of the training's those that are kept.
 
     Training and validation draw one of the protocols for each image. Their views, and those of the test, are
-    those of the detector's own training and test where the chains are the same.
+    those of the detector's own training and test where the protocols are the same.
     """
     # Whoever is judged by attribution is judged in single precision.
     fabric = Fabric(strategy=SingleDeviceStrategy(fabric.device))
     cffn = cffn.to(fabric.device).eval()
     gans = list(params.gans)
-    chains = [getattr(params.protocols, name) for name in PROTOCOLS]
+    protocols = [getattr(params.protocols, name) for name in PROTOCOLS]
     inputs = NetworkInputs(params, cffn, fabric)
     splits = {split: load_split(folders.real, folders.fake, gans, split) for split in ("val", "test")}
     splits["train"] = load_training(folders, gans)
@@ -95,8 +95,8 @@ def attribution_data(
         return extract(cffn, inputs, splits[split], kind, params.seed, limit)
 
     return AttributionData(
-        features("train", whole_kind(params, chains), TRAIN_IMAGES),
-        features("val", validation_kind(chains), VAL_IMAGES),
+        features("train", whole_kind(params, protocols), TRAIN_IMAGES),
+        features("val", validation_kind(protocols), VAL_IMAGES),
         {name: features("test", kind, TEST_IMAGES) for name, kind in protocol_kinds(params).items()},
     )
 

@@ -50,8 +50,8 @@ class BaselineDataError(FakefaceError, ValueError):
 
 
 def baseline_kind(params: Params) -> ViewKind:
-    """Training views through the laundering chains of our own detector's training."""
-    return ViewKind("baseline", tuple(params.augmentation))
+    """Training views through the protocols of our own detector's training."""
+    return ViewKind("baseline", tuple(params.training_protocols))
 
 
 def balanced_weights(groups: np.ndarray) -> np.ndarray:
@@ -112,7 +112,7 @@ def _even_shares(sizes: np.ndarray, total: int) -> np.ndarray:
 class TrainingViews:
     """Laundered views of training images, in a fixed order.
 
-    Each view draws one of the chains; its draws depend on the seed, its image and number alone. ``chosen`` is
+    Each view draws one protocol; its draws depend on the seed, its image and number alone. ``chosen`` is
     int64 (M,), ascending; ``views * i + v`` stands for view ``v`` of image ``i``.
     """
 

@@ -15,7 +15,7 @@ from fakeface.base import processes
 from fakeface.detector.activations import NetworkInputs
 from fakeface.detector.batches import DetectorData
 from fakeface.detector.detector import Detector
-from fakeface.detector.views import Views, every_view, harmed_test_kind, protocol_kinds
+from fakeface.detector.views import Views, corrupted_test_kind, every_view, protocol_kinds
 from fakeface.evaluation.abstention import abstention_block
 from fakeface.evaluation.fold_scores import CORRUPTED
 from fakeface.metrics.scores import score_block
@@ -36,18 +36,18 @@ class Predictions:
 
 
 def views_of_test(params: Params, test: DetectorData, *, corrupted: bool = False) -> dict[str, Views]:
-    """The test split once a protocol, both classes through the same chain.
+    """The test split once a protocol, both classes through the same protocol.
 
     Args:
         params: validated params.
         test: images.
         corrupted: once more with every image corrupted (:mod:`fakeface.data.corruptions`), then through the
-            first protocol's chain.
+            first protocol.
 
     Returns:
         Views by the protocol's name or ``corrupted``, in the order of the images.
     """
-    kinds = protocol_kinds(params) | ({CORRUPTED: harmed_test_kind(params)} if corrupted else {})
+    kinds = protocol_kinds(params) | ({CORRUPTED: corrupted_test_kind(params)} if corrupted else {})
     return {name: every_view(test, kind, params.seed) for name, kind in kinds.items()}
 
 

@@ -56,10 +56,10 @@ def explain(params: Params, detector: Detector, folders: Folders, folder: Path) 
     points = params.evaluate.embedding_points
     train = load_training(folders, params.training_gans)
     val = load_split(folders.real, folders.fake, params.training_gans, "val")
-    chain = (getattr(params.protocols, HEADLINE),)
+    headline = (getattr(params.protocols, HEADLINE),)
     splits = {
-        "train": judge(params, detector, train, ViewKind("explain train", chain), points),
-        "val": judge(params, detector, val, ViewKind("explain val", chain), points),
+        "train": judge(params, detector, train, ViewKind("explain train", headline), points),
+        "val": judge(params, detector, val, ViewKind("explain val", headline), points),
         "test": test,
     }
     write_embedding_splits(folder / "embedding_splits.png", splits, gans, held_out)
