@@ -68,7 +68,8 @@ def params() -> str:
     text = (ROOT / "params.yaml").read_text(encoding="utf-8")
     return (
         "# params.yaml\n\nThe default, with the meaning of every key. A value out of range, an unknown key "
-        "or one that is missing is named, all at once. `profiles/` holds whole files for other scales.\n\n"
+        "or one that is missing is named, all at once. `profiles/` holds what differs "
+        "at other scales; `python -m fakeface.params use celeba` applies one.\n\n"
         f"```yaml\n{text}```\n"
     )
 
@@ -78,7 +79,8 @@ def stages() -> str:
     content = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
     parts = [
         "# Stages",
-        "`dvc dag` draws them. A change of a key reruns the stages that name it and those after.",
+        "`dvc dag evaluate --collapse-foreach-matrix` draws what a stage needs. "
+        "A change of a key reruns the stages that name it and those after.",
     ]
     for name, stage in content["stages"].items():
         body = stage.get("do", stage)

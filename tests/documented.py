@@ -84,9 +84,9 @@ FOLDS = [
 ]
 # A profile takes the place of the small params; what would run is listed, nothing runs.
 PROFILES = {
-    "cp profiles/celeba.yaml params.yaml": "dvc repro",
-    "cp profiles/celeba.yaml params.yaml && dvc repro": "true",
-    "cp profiles/celeba-10k.yaml params.yaml": "dvc repro",
+    "python -m fakeface.params use celeba": "dvc repro",
+    "python -m fakeface.params use celeba && dvc repro": "true",
+    "python -m fakeface.params use celeba-10k data.root=celeba_10k.zip": "dvc repro",
 }
 # One shell runs them all, on the small clone's photographs and for a few seconds.
 ZOO = [
