@@ -109,9 +109,9 @@ ELSEWHERE = {
     "pip install -e '.[score]'": ("pyproject.toml", "fakeface[demo,diffusers,docs,ray,score]"),
     "pip install -e '.[ray]'": ("pyproject.toml", "fakeface[demo,diffusers,docs,ray,score]"),
     "fakeface score folder_of_pictures --out scores_of_ray.parquet --engine ray --workers 2": (
-        "tests/score/test_score.py",
+        "tests/apps/test_score.py",
         '@pytest.mark.parametrize("engine", ["local", "ray"])',
     ),
-    "fakeface demo": ("tests/demo/test_page.py", "fakeface.apps.cli"),
+    "fakeface demo": ("tests/apps/demo/test_page.py", "fakeface.apps.cli"),
     "python benchmarks/suite.py": ("tests/test_benchmarks.py", "suite.py"),
 }

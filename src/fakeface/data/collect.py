@@ -116,7 +116,7 @@ def set_digests(table: pd.DataFrame, gans: Mapping[str, GanParams]) -> pd.DataFr
     """
     rows = []
     for (gan, split), part in table.groupby(["gan", "split"], sort=False):
-        facts = gans[gan].model_dump(include={"architecture", "upsampler"}) if gan else {}
+        facts = gans[str(gan)].model_dump(include={"architecture", "upsampler"}) if gan else {}
         digest = hashlib.sha256(part.to_csv(index=False, lineterminator="\n").encode()).hexdigest()
         rows.append({"gan": gan, **facts, "split": split, "images": len(part), "sha256": digest})
     columns = ["gan", "architecture", "upsampler", "split", "images", "sha256"]
