@@ -21,11 +21,12 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+import yaml
 from peak_memory import INTERVAL_SECONDS, descendants, memory
 from PIL import Image
 
 from fakeface.data.archives import open_archive
-from fakeface.params import Params, load_params
+from fakeface.params import Params, resolve_profile
 
 PHOTOGRAPHS, IDENTITIES = 202_599, 10_177
 # Where the official partition begins to validate and to test, as shares of all.
@@ -78,7 +79,7 @@ def step(name: str, work: Path) -> None:
     from fakeface.data.prepare import prepare
     from fakeface.data.sources import RemoteFile, download
 
-    params = load_params("profiles/celeba.yaml")
+    params = Params.model_validate(yaml.safe_load(resolve_profile("celeba")))
     params = params.model_copy(
         update={"data": params.data.model_copy(update={"root": str(work / "root")}), "held_out": []}
     )

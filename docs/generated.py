@@ -79,7 +79,8 @@ def stages() -> str:
     content = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
     parts = [
         "# Stages",
-        "`dvc dag` draws them. A change of a key reruns the stages that name it and those after.",
+        "`dvc dag evaluate --collapse-foreach-matrix` draws what a stage needs. "
+        "A change of a key reruns the stages that name it and those after.",
     ]
     for name, stage in content["stages"].items():
         body = stage.get("do", stage)

@@ -87,12 +87,11 @@ FOLDS = [
     "CUDA_VISIBLE_DEVICES=1 dvc queue start --jobs 2",
 ]
 # A profile takes the place of the small params; what would run is listed, nothing runs.
-PROFILES = [
-    "python -m fakeface.params use celeba",
-    "python -m fakeface.params use celeba && dvc repro",
-    "python -m fakeface.params use celeba-10k data.root=path/to/your.zip",
-    "python -m fakeface.params use celeba-10k data.root=path/to/photographs.zip",
-]
+PROFILES = {
+    "python -m fakeface.params use celeba": "dvc repro",
+    "python -m fakeface.params use celeba && dvc repro": "true",
+    "python -m fakeface.params use celeba-10k data.root=celeba_10k.zip": "dvc repro",
+}
 # One shell runs them all, on the small clone's photographs and for a few seconds.
 ZOO = [
     "cp -r zoo myzoo && cd myzoo",

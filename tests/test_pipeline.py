@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import declared
 import documented
 import numpy as np
 import pandas as pd
@@ -82,6 +83,7 @@ class Project:
             "PYTHONPATH": str(folder / "src"),
             "DVC_NO_ANALYTICS": "1",
         }
+        self.records = folder.with_name(f"{folder.name}_records")
         self.run("git", "init", "-q", "-b", "main")
         self.run("git", "config", "user.email", "test@example.org")
         self.run("git", "config", "user.name", "Test")
@@ -122,7 +124,10 @@ def stages_run(output: str) -> set[str]:
 def project(tmp_path_factory: pytest.TempPathFactory, photographs: list[bytes]) -> Project:
     """The clone after its first `dvc repro`, committed."""
     project = Project(tmp_path_factory.mktemp("clone"), photographs)
+    plain = project.environment
+    project.environment = declared.recording(plain, project.records)
     output = project.run("dvc", "repro")
+    project.environment = plain
     assert {"download", "prepare", "generate@wgan_gp", "quality@dcgan", "collect"} | {
         "quality_chart",
         "contact_sheet",
@@ -375,8 +380,10 @@ def experiments(project: Project) -> set[str]:
 
 @pytest.mark.usefixtures("restored")
 def test_profiles_name_stages_that_exist(project: Project) -> None:
-    for command in {command.removesuffix(" && dvc repro") for command in documented.PROFILES}:
-        assert "train_cffn" in shell(project, f"{command} && dvc repro --dry evaluate")
+    for command, then in documented.PROFILES.items():
+        script = f"{command} && {then}".replace("dvc repro", "dvc repro --dry evaluate")
+        script = script.replace("celeba_10k.zip", "photographs")  # a file that is there
+        assert "train_cffn" in shell(project, script)
 
 
 def test_a_generator_is_trained_as_the_documentation_says(project: Project) -> None:
@@ -385,3 +392,54 @@ def test_a_generator_is_trained_as_the_documentation_says(project: Project) -> N
     shell(project, f"{copy}\n{own}\n{prepare}\n{train} --minutes 0.05")
     assert list((project.folder / ".checkpoints" / "gans").glob("dcgan*"))
     shutil.rmtree(project.folder / "myzoo")
+
+
+def test_every_stage_declares_what_it_reads(project: Project) -> None:
+    assert declared.problems(project.folder, project.records) == []
+
+
+def test_a_withdrawn_photograph_makes_the_download_stale(project: Project) -> None:
+    assert project.run("dvc", "status", "--json", "download").strip() == "{}"
+    photograph = project.folder / "photographs" / "000007.jpg"
+    content = photograph.read_bytes()
+    photograph.unlink()
+    status = json.loads(project.run("dvc", "status", "--json", "download"))
+    photograph.write_bytes(content)
+    assert status == {"download": [{"changed deps": {"photographs": "modified"}}]}
+
+
+def test_a_gan_that_is_gone_leaves_nothing_in_the_lock_file(project: Project) -> None:
+    path = project.folder / "params.yaml"
+    params = yaml.safe_load(path.read_text())
+    lock = project.folder / "dvc.lock"
+    (fakes,) = (
+        dep
+        for dep in yaml.safe_load(lock.read_text())["stages"]["collect"]["deps"]
+        if dep["path"] == "data/fake"
+    )
+    del params["gans"]["wgan"]
+    path.write_text(yaml.safe_dump(params, sort_keys=False))
+    ran = stages_run(project.run("dvc", "repro", "collect"))
+    assert ran == {"curate", "collect"}
+    assert not (project.folder / "data" / "fake" / "wgan").exists()
+    (fewer,) = (
+        dep
+        for dep in yaml.safe_load(lock.read_text())["stages"]["collect"]["deps"]
+        if dep["path"] == "data/fake"
+    )
+    assert fewer["nfiles"] == fakes["nfiles"] * 2 // 3
+    assert set(pd.read_csv(project.folder / "data" / "sets.csv")["gan"].dropna()) == {"dcgan", "wgan_gp"}
+
+
+def test_a_fresh_clone_pulls_what_a_training_reads(project: Project, tmp_path: Path) -> None:
+    project.run("dvc", "remote", "add", "--default", "shared", str(tmp_path / "remote"))
+    project.run("dvc", "push", "train_cffn", "--with-deps")
+    project.run("git", "commit", "-qam", "remote")
+    project.run("git", "clone", "-q", str(project.folder), str(tmp_path / "clone"))
+    shutil.copytree(project.folder / "photographs", tmp_path / "clone" / "photographs", dirs_exist_ok=True)
+    # Another margin, so that the training has to run.
+    command = "sed -i 's/^margin: .*/margin: 50/' params.yaml && dvc repro --pull train_cffn"
+    output = shell(project, f"cd {tmp_path / 'clone'} && PYTHONPATH=$PWD/src && {command}")
+    project.run("git", "reset", "-q", "--hard", "HEAD^")
+    assert stages_run(output) == {"train_cffn"}
+    assert (tmp_path / "clone" / "models" / "cffn.safetensors").is_file()
