@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,11 @@ from fakeface.params import ActivationsParams, Params
 
 SETTINGS = ActivationsParams(max_gigabytes=1)
 NOTHING = ActivationsParams(max_gigabytes=0)
+
+
+@pytest.fixture(autouse=True)
+def no_shared_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FAKEFACE_CACHE", raising=False)
 
 
 class Sums:
@@ -188,7 +194,14 @@ def test_two_that_write_at_once_end_with_all_of_it(views: GivenPixels, fabric: F
     assert layers.computed == 0
 
 
-@pytest.mark.parametrize("reason", ["a file in the way", "full"])
+@pytest.mark.parametrize(
+    ("reason", "reasons"),
+    [
+        ("a file in the way", "Not a directory"),
+        ("full", "disk full"),
+        ("full later", "No space left on device"),
+    ],
+)
 def test_where_nothing_can_be_written_it_is_computed_with_one_line(
     views: GivenPixels,
     fabric: Fabric,
@@ -196,9 +209,13 @@ def test_where_nothing_can_be_written_it_is_computed_with_one_line(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     reason: str,
+    reasons: str,
 ) -> None:
     root = tmp_path / "store"
     if reason == "full":
+        usage = shutil.disk_usage(tmp_path)
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=10))
+    elif reason == "full later":
 
         def full(*_: object) -> None:
             raise OSError(28, "No space left on device")
@@ -209,9 +226,10 @@ def test_where_nothing_can_be_written_it_is_computed_with_one_line(
     store = Activations(Sums(), SETTINGS, root)
     store.prepare(views, fabric)
     np.testing.assert_array_equal(store.records(views), Sums()(views.pixels))
+    store.prepare(views[3:], fabric)
     (line,) = capsys.readouterr().err.splitlines()
-    assert "20 views are not kept" in line
-    assert str(root) in line
+    assert f"cannot write {root}" in line
+    assert reasons in line
 
 
 def test_the_bound_holds_and_what_was_used_last_stays(
@@ -244,7 +262,7 @@ def test_beyond_the_bound_nothing_is_thrown_out_for_nothing(
     store = Activations(Sums(), ActivationsParams(max_gigabytes=100 / 1e9), tmp_path)
     store.prepare(views, fabric)
     assert not list(tmp_path.glob("*/*"))
-    assert "20 views are not kept" in capsys.readouterr().err
+    assert "may hold 1e-07 GB" in capsys.readouterr().err
     np.testing.assert_array_equal(store.records(views), Sums()(views.pixels))
 
 

@@ -12,11 +12,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -39,14 +41,22 @@ from fakeface.detector.views import GivenPixels, Views
 from fakeface.models.cffn import FeatureNetwork, NetworkInput, PretrainedCFFN, enlarged
 from fakeface.params import ActivationsParams, Params
 
+# Unless FAKEFACE_CACHE names a folder, which copies of the workspace then share.
 ROOT = Path(".cache/activations")
 KEY_BYTES = 16
+_warned: set[Path] = set()
 # Of one file: as much as an interruption loses.
 FILE_BYTES = 2**26
 # Images at once, in pixels, when ONNX Runtime computes them: their activations stay in the processor's cache.
 ONNX_PIXELS = 8 * 64 * 64
 # Views whose pixels are made ahead while the network works.
 _AHEAD = 256
+
+
+def default_root() -> Path:
+    """Where activations are kept: below ``$FAKEFACE_CACHE``, else in the workspace."""
+    named = os.environ.get("FAKEFACE_CACHE")
+    return Path(named).expanduser() / "activations" if named else ROOT
 
 
 class FrozenLayers(Protocol):
@@ -147,8 +157,9 @@ class RecordStore:
         root: parent of the store's folder.
     """
 
-    def __init__(self, key: str, max_bytes: int, root: Path = ROOT) -> None:
-        self.root, self.folder, self.max_bytes = root, root / key[:16], max_bytes
+    def __init__(self, key: str, max_bytes: int, root: Path | None = None) -> None:
+        self.root = default_root() if root is None else root
+        self.folder, self.max_bytes = self.root / key[:16], max_bytes
         self._places: dict[bytes, tuple[Path, int]] = {}
         self._files: dict[Path, np.ndarray] = {}
         self._used: set[Path] = set()
@@ -202,24 +213,43 @@ class RecordStore:
             if path.exists() and os.access(path, os.W_OK):
                 os.utime(path)
 
-    def make_room(self, size: int) -> bool:
-        """Whether ``size`` bytes fit, after files that this process did not use have made room for them."""
-        sizes = {}
-        for path in self.root.glob("*/*"):
-            try:
-                sizes[path] = path.stat()
-            except FileNotFoundError:  # another process made room
-                continue
-        total = size + sum(stat.st_size for stat in sizes.values())
-        own = size + sum(stat.st_size for path, stat in sizes.items() if path in self._used)
-        if own > self.max_bytes:
-            return False
-        for path in sorted(sizes.keys() - self._used, key=lambda path: sizes[path].st_mtime):
+    def make_room(self, size: int) -> None:
+        """Delete files that this process did not use, the longest unused first, until ``size`` bytes fit.
+
+        Raises:
+            OutputError: if they never fit, the disk is full or the folder is not writable.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            free = shutil.disk_usage(self.folder).free
+        except OSError as error:
+            raise OutputError(f"cannot write {self.folder}: {error.strerror}") from error
+        if free < size:
+            raise OutputError(f"cannot write {self.folder}: disk full")
+        if not os.access(self.folder, os.W_OK):
+            raise OutputError(f"cannot write {self.folder}: not permitted")
+        files = self._all_files()
+        total = size + sum(stat.st_size for stat in files.values())
+        if size + sum(stat.st_size for path, stat in files.items() if path in self._used) > self.max_bytes:
+            raise OutputError(f"{self.root} may hold {self.max_bytes / 1e9:g} GB (activations.max_gigabytes)")
+        for path in sorted(files.keys() - self._used, key=lambda path: files[path].st_mtime):
             if total <= self.max_bytes:
                 break
             path.unlink(missing_ok=True)
-            total -= sizes[path].st_size
-        return True
+            total -= files[path].st_size
+
+    def _all_files(self) -> dict[Path, os.stat_result]:
+        """Of all stores below ``root``, with what interrupted runs left unfinished."""
+        files = {}
+        for path in self.root.glob("*/*"):
+            # Another process may have made room.
+            with suppress(FileNotFoundError):
+                files[path] = path.stat()
+        return files
+
+    def total_bytes(self) -> int:
+        """Of all files below ``root``."""
+        return sum(stat.st_size for stat in self._all_files().values())
 
     def write(self, keys: Sequence[bytes], records: np.ndarray) -> None:
         """Keep records uint8 (N, R).
@@ -235,10 +265,6 @@ class RecordStore:
             opened.write(np.ascontiguousarray(records).data)
         self._used.add(path)
         self.refresh()
-
-    def total_bytes(self) -> int:
-        """Of all files below ``root``."""
-        return sum(path.stat().st_size for path in self.root.glob("*/*.records"))
 
 
 def _open(path: Path) -> tuple[list[bytes], np.ndarray]:
@@ -268,7 +294,7 @@ class Activations:
     """
 
     def __init__(
-        self, layers: FrozenLayers, settings: ActivationsParams, root: Path = ROOT, quiet: bool = False
+        self, layers: FrozenLayers, settings: ActivationsParams, root: Path | None = None, quiet: bool = False
     ) -> None:
         self.layers, self.quiet = layers, quiet
         self.store: RecordStore | None = None
@@ -309,12 +335,10 @@ class Activations:
             for start in range(0, len(views), count):
                 part = views[start : start + count]
                 try:
-                    if not store.make_room(size * len(part)):
-                        _say(f"more than activations.max_gigabytes: {len(views) - kept} views are not kept")
-                        break
+                    store.make_room(size * len(part))
                     store.write(part.keys, self._compute(part, bar))
                 except OutputError as error:
-                    _say(f"{error}: {len(views) - kept} views are not kept")
+                    _warn_once(store.root, f"{error}; what is not kept is computed whenever it is needed")
                     break
                 kept += len(part)
         if kept and fabric.is_global_zero and not self.quiet:
@@ -355,6 +379,13 @@ def _say(message: str) -> None:
     print(f"activations: {message}", file=sys.stderr)
 
 
+def _warn_once(root: Path, message: str) -> None:
+    """Once a process and folder: every kind of view would meet the same."""
+    if root not in _warned:
+        _warned.add(root)
+        _say(message)
+
+
 class NetworkInputs:
     """Views as a network takes them: pixels, or activations where its first layers are frozen.
 
@@ -365,7 +396,9 @@ class NetworkInputs:
         root: of what is kept.
     """
 
-    def __init__(self, params: Params, network: FeatureNetwork, fabric: Fabric, root: Path = ROOT) -> None:
+    def __init__(
+        self, params: Params, network: FeatureNetwork, fabric: Fabric, root: Path | None = None
+    ) -> None:
         self.fabric = fabric
         self.frozen: FrozenLevels | None = None
         if isinstance(network, PretrainedCFFN):
