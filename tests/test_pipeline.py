@@ -253,7 +253,8 @@ def test_the_command_scores_the_test_split_as_the_pipeline_does(project: Project
         Image.fromarray(image).save(tmp_path / f"{number:04d}.png")
     command = (sys.executable, "-m", "fakeface.apps.cli", "predict", "--no-align", "--csv", str(tmp_path))
     judged = pd.read_csv(io.StringIO(project.run(*command)), keep_default_na=False)
-    np.testing.assert_allclose(judged["score"], expected["score_clean"], atol=1e-6)
+    # The evaluation reads activations in half precision.
+    np.testing.assert_allclose(judged["score"], expected["score_clean"], atol=1e-3)
     threshold = project.report("evaluation.json")["threshold"]
     assert ((judged["verdict"] == "fake") == (judged["score"] > threshold)).all()
 
