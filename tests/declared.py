@@ -59,7 +59,7 @@ def problems(project: Path, records: Path) -> list[str]:
     for command, (params, files) in sorted(_reads(records).items()):
         ((name, stage),) = ((name, stage) for name, stage in lock.items() if stage["cmd"] == command)
         declared = set(stage.get("params", {}).get("params.yaml", {}))
-        deps = {dep["path"] for dep in stage["deps"]}
+        deps = {os.path.relpath(project / dep["path"], project) for dep in stage["deps"]}
         known = declared | templates[name.split("@")[0]]
         known |= WHO_TRAINS if "data/training.csv" in deps else set()
         unknown = sorted(key for key in params if not _covered(key, known, "."))

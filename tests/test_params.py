@@ -93,7 +93,7 @@ def test_a_profile_adds_and_removes_gans(project: Path) -> None:
     entry = "{loader: zoo, weights: mine.safetensors, architecture: dcgan, upsampler: nearest}"
     Path("profiles/mine.yaml").write_text(
         f"gans: {{mine: {entry}, dcgan: null, sngan: null}}\nheld_out: [mine]\n"
-        "leave_one_out: {never_train: []}\n"
+        "leave_one_out: {never_train: [], folds: [mine]}\n"
     )
     main(["use", "mine"])
     expected = [gan for gan in content()["gans"] if gan not in ("dcgan", "sngan")]

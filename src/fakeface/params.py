@@ -31,7 +31,7 @@ RENAMED = {
     "cffn.harmed": "cffn.corrupted",
     "generate.disturbed": "generate.perturbed",
     "cn.reference": "cn.score_offset",
-    "leave_one_out.upsamplers": "leave_one_out.folds, for GANs and upsamplers alike,",
+    "leave_one_out.upsamplers": "leave_one_out.folds",
 }
 
 

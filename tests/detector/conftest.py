@@ -66,6 +66,7 @@ def tiny_params(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Params:
     return params.model_copy(
         update={
             "device": "cpu",
+            "quality": params.quality.model_copy(update={"weights": str(ROOT / "models" / "extractors")}),
             "cffn": params.cffn.model_copy(update={"epochs": 3, "steps_per_epoch": 2, "batch_size": 12}),
             "cn": params.cn.model_copy(update={"epochs": 2, "views": 2, "batch_size": 16}),
             "evaluate": params.evaluate.model_copy(update={"bootstrap": 20, "batch_size": 7}),

@@ -17,6 +17,7 @@ from fakeface.base.runtime import make_fabric
 from fakeface.detector import activations
 from fakeface.detector.activations import Activations, FrozenLevels, NetworkInputs, RecordStore
 from fakeface.detector.batches import DetectorData, load_split, to_input
+from fakeface.detector.decision import DecisionRule
 from fakeface.detector.detector import Detector
 from fakeface.detector.train_cffn import CffnTrainer
 from fakeface.detector.views import GivenPixels, every_view, protocol_kinds, training_kind
@@ -307,7 +308,7 @@ def test_rounding_hardly_changes_a_score(data: DetectorData, tiny_params: Params
     """Of views, as the evaluation scores them, and of their pixels, as a deployed detector does."""
     torch.manual_seed(0)
     cffn = PretrainedCFFN(unit_norm=True).eval()
-    detector = Detector(cffn, ClassificationNetwork(), 0.5, 64, fabric)
+    detector = Detector(cffn, ClassificationNetwork(), DecisionRule.at(0.5), 64, fabric)
     views = every_view(data, protocol_kinds(tiny_params)["laundered"], 0)
     inputs = NetworkInputs(tiny_params, cffn, fabric)
     scores, embeddings = detector.judge(*inputs.read_with_detail(views))

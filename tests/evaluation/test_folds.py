@@ -122,14 +122,6 @@ def test_a_gan_with_the_name_of_an_upsampler_is_refused(params: Params) -> None:
         validate(Params, content, "params.yaml")
 
 
-def test_the_old_key_is_refused_with_the_new_name(params: Params) -> None:
-    content = changed(params, upsamplers=["nearest"])
-    with pytest.raises(
-        ParamsError, match=r"yaml: leave_one_out.upsamplers is now leave_one_out.folds, which"
-    ):
-        validate(Params, content, "params.yaml")
-
-
 def test_the_default_leaves_out_every_gan_and_every_upsampler(params: Params) -> None:
     names = [*params.gans, *dict.fromkeys(gan.upsampler for gan in params.gans.values())]
     assert params.leave_one_out.folds == names

@@ -75,7 +75,7 @@ def small_params(**changes: object) -> Params:
 def case(image_sets: tuple[Path, Path]) -> Case:
     params = small_params()
     torch.manual_seed(3)
-    detector = WatchedDetector(CFFN(), ClassificationNetwork(), 0.5, 64, make_fabric(params))
+    detector = WatchedDetector(CFFN(), ClassificationNetwork(), DecisionRule.at(0.5), 64, make_fabric(params))
     detector.seen = []
     test = load_split(*image_sets, list(params.gans), "test")
     # Among the scores, so that precision, recall and false positives all have something to say.

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import yaml
 
 from fakeface.gans import registry
 from fakeface.gans.loaders import mimicry, mmgeneration, pytorch_gan_zoo
 from fakeface.gans.weights import WeightsError
-from fakeface.params import GanParams, load_params
+from fakeface.params import GanParams, Params, read_yaml, validate, with_values
 from gans.public_checkpoints import (
     Reference,
     reference,
@@ -26,7 +27,10 @@ from gans.public_checkpoints import (
 )
 
 ROOT = Path(__file__).parents[2]
-PROFILE = load_params(ROOT / "profiles" / "celeba.yaml")
+_VALUES = with_values(
+    (ROOT / "profiles" / "default.yaml").read_text(), read_yaml(ROOT / "profiles" / "celeba.yaml")
+)
+PROFILE: Params = validate(Params, yaml.safe_load(_VALUES), "profiles/celeba.yaml")
 # Our name in profiles/celeba.yaml: the reference that describes it, and how such a file is laid out.
 Writer = Callable[[Path, Reference], None]
 

@@ -121,7 +121,7 @@ def test_detection_table_shows_the_metrics(project, capsys):
 def test_summary_shows_auroc_recall_and_false_positives_under_laundering(project, capsys):
     assert main(["results", "--part", "summary"]) == 0
     text = capsys.readouterr().out
-    blocks = json.loads((project / "metrics/evaluation.json").read_text())["laundered"]
+    blocks = json.loads((project / "reports/evaluation.json").read_text())["laundered"]
     block = blocks["per_gan"]["wgan_gp"]
     low, high = block["auroc_ci95"]
     auroc, recall = f"{block['auroc']:.3f} [{low:.3f}, {high:.3f}]", f"{block['recall']:.3f}"

@@ -47,9 +47,13 @@ def test_the_verdict_decides_the_words(bundle: Bundle) -> None:
     (face,) = score_faces(faces_of(picture, 64, None), bundle.detector)
     assert face.score is not None
     said = {}
-    for name, limits_of in {"fake": (-0.1, -0.1), "unsure": (0.1, -0.1), "real": (0.1, 0.05)}.items():
+    below, above, between = face.score / 2, (1 + face.score) / 2, (1 + 3 * face.score) / 4
+    for name, (upper, lower) in {
+        "fake": (below, below),
+        "unsure": (above, below),
+        "real": (above, between),
+    }.items():
         detector = copy.copy(bundle.detector)
-        upper, lower = (face.score + shift for shift in limits_of)
         detector.rule = replace(detector.rule, threshold=upper, lower_threshold=lower)
         said[name] = answer(picture, replace(bundle, detector=detector), None).text
     assert "Called fake." in said["fake"]

@@ -9,10 +9,7 @@ from lightning_fabric import Fabric
 from sklearn.metrics import roc_auc_score
 
 from evaluation.baselines.conftest import joined, upsampled
-from fakeface.evaluation import baselines as base
-from fakeface.evaluation import baselines as dct
-from fakeface.evaluation import baselines as lite0_probe
-from fakeface.evaluation import baselines as spectrum
+from fakeface.evaluation import baselines
 from fakeface.evaluation.baselines import BASELINES, BaselineDataError
 from fakeface.params import Params
 
@@ -33,7 +30,7 @@ def test_upsampled_photographs_are_told_apart(
     assert scores.min() >= 0
     assert scores.max() <= 1
     assert roc_auc_score(np.repeat([0, 1], 30), scores) > 0.9
-    monkeypatch.setattr(base, "BATCH", 7)
+    monkeypatch.setattr(baselines, "BATCH", 7)
     np.testing.assert_allclose(score(images[:20]), scores[:20], atol=1e-5)
     assert score(images[:0]).shape == (0,)
 
@@ -59,9 +56,9 @@ def test_the_cap_on_training_images_holds(
     name: str, params: Params, faces: np.ndarray, fabric: Fabric, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Above the cap a baseline is trained on the subset that the cap leaves, and no other image matters."""
-    monkeypatch.setattr(dct, "MAX_FEATURE_BYTES", 8 * 4 * 3 * 64 * 64)
-    monkeypatch.setattr(spectrum, "MAX_VIEWS", 8)
-    monkeypatch.setattr(lite0_probe.fit, "__defaults__", (8,))
+    monkeypatch.setattr(baselines, "MAX_FEATURE_BYTES", 8 * 4 * 3 * 64 * 64)
+    monkeypatch.setattr(baselines, "MAX_VIEWS", 8)
+    monkeypatch.setattr(baselines.fit_lite0_probe, "__defaults__", (8,))
     altered = upsampled(faces[:8])
     capped = BASELINES[name](params, joined(faces[:8], altered, gans=("dcgan",)), fabric)(faces[8:12])
     faces_changed, altered_changed = faces[:8].copy(), altered.copy()

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from fakeface.base.runtime import make_fabric
+from fakeface.detector.decision import DecisionRule
 from fakeface.detector.detector import Detector
 from fakeface.evaluation.explain.judged import Judged
 from fakeface.models.cffn import build_cffn
@@ -42,4 +43,4 @@ def untrained(tiny_params: Params) -> Detector:
     """Both networks with random weights."""
     torch.manual_seed(0)
     cffn = build_cffn("paper", (2, 3, 4), unit_norm=False)
-    return Detector(cffn, ClassificationNetwork(), 0.5, 64, make_fabric(tiny_params))
+    return Detector(cffn, ClassificationNetwork(), DecisionRule.at(0.5), 64, make_fabric(tiny_params))

@@ -12,6 +12,7 @@ from conftest import make_params
 
 from fakeface.base.runtime import make_fabric
 from fakeface.detector.batches import to_input
+from fakeface.detector.decision import DecisionRule
 from fakeface.detector.detector import Detector
 from fakeface.evaluation.explain.saliency import central_share, grad_cam, level_cams
 from fakeface.models import cffn as pretrained_cffn
@@ -27,7 +28,7 @@ def margin(cffn: FeatureNetwork, cn: ClassificationNetwork, x: torch.Tensor) -> 
 
 
 def detector_of(cffn: FeatureNetwork, cn: ClassificationNetwork, side: int) -> Detector:
-    return Detector(cffn, cn, 0.5, side, make_fabric(make_params(device="cpu")))
+    return Detector(cffn, cn, DecisionRule.at(0.5), side, make_fabric(make_params(device="cpu")))
 
 
 @torch.no_grad()
