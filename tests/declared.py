@@ -25,6 +25,13 @@ WHO_TRAINS = {"gans", "held_out"}
 # Read only in branches that a run with small params does not take.
 OTHER_BRANCHES = {("curate", "quality")}
 
+# How much is kept of what could be computed again; results do not depend on it.
+WITHOUT_EFFECT = {"activations.max_gigabytes"}
+# A fold holds out what it names, whatever the experiment holds out.
+OF_FOLDS = {"leave_one_out": {"held_out"}, "baselines": {"held_out"}}
+# A folder that leak_probes makes and removes.
+TEMPORARY = "fakes"
+
 # Read by the code that chooses the machine's part, whether the stage has a use for it or not.
 MACHINE = {"deterministic", "device", "devices", "precision", "compile", "seed"}
 
@@ -62,6 +69,8 @@ def problems(project: Path, records: Path) -> list[str]:
         deps = {os.path.relpath(project / dep["path"], project) for dep in stage["deps"]}
         known = declared | templates[name.split("@")[0]]
         known |= WHO_TRAINS if "data/training.csv" in deps else set()
+        known |= {"gans"} if "data/sets.csv" in deps else set()
+        known |= WITHOUT_EFFECT | OF_FOLDS.get(name.split("@")[0], set())
         unknown = sorted(key for key in params if not _covered(key, known, "."))
         found += [f"{name}: reads {key}, not among its params" for key in unknown]
         found += [
@@ -70,7 +79,7 @@ def problems(project: Path, records: Path) -> list[str]:
             if not any(_covered(read, [key], ".") for read in params) and (name, key) not in OTHER_BRANCHES
         ]
         outs = {out["path"] for out in stage.get("outs", [])}
-        allowed = deps | outs | {"params.yaml"} | (IMAGES if deps & DIGESTS else set())
+        allowed = deps | outs | {"params.yaml", TEMPORARY} | (IMAGES if deps & DIGESTS else set())
         unknown = sorted(file for file in files if not _covered(file, allowed, "/"))
         found += [f"{name}: reads {file}, not among its deps" for file in unknown]
     return found

@@ -27,6 +27,7 @@ def project(tmp_path_factory: pytest.TempPathFactory, photographs: list[bytes]) 
     }
     params["gans"] = {"wgan_gp_128": public, "small": params["gans"]["dcgan"]}
     params |= {"image_size": 128, "held_out": ["small"]}
+    params["leave_one_out"]["folds"] = ["wgan_gp_128"]
     path.write_text(yaml.safe_dump(params, sort_keys=False))
     return project
 
@@ -47,9 +48,9 @@ def test_the_rest_runs_end_to_end(project: Project) -> None:
     project.run(
         "dvc", "repro", "evaluate", "quality@wgan_gp_128", "robustness", "explain", "nested_validation"
     )
-    block = project.metrics("evaluation.json")["laundered"]["per_gan"]["wgan_gp_128"]
+    block = project.report("evaluation.json")["laundered"]["per_gan"]["wgan_gp_128"]
     assert block["n_fake"] == 16
-    assert project.metrics("quality/wgan_gp_128.json")["kid"] > 0
+    assert project.report("quality/wgan_gp_128.json")["kid"] > 0
     from fakeface.data.image_sets import ImageSet
 
     for folder in ("real", "fake/wgan_gp_128"):
