@@ -18,7 +18,7 @@ import os
 import re
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -299,29 +299,41 @@ def _without_code(text: str, prefix: str) -> dict[str, Any]:
     return stages
 
 
-def main() -> None:
+def bring_up_to_date(
+    description: str | None, paths: Iterable[Path], updated: Callable[[str, Path], str], what: str
+) -> None:
+    """The command line of a tool that writes a part of some files, or with ``--check`` says which are stale.
+
+    Args:
+        description: of the tool.
+        paths: of the files.
+        updated: from a file's text and path to what the text should be.
+        what: of a file is brought up to date, for people.
+    """
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "--check", action="store_true", help="write nothing; exit 1 where something is not current"
-    )
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 where one is not current")
     check = parser.parse_args().check
-    for name in (*INFRASTRUCTURE, *NOT_INFRASTRUCTURE):
-        if _file(name) is None:
-            sys.exit(f"tools/stage_deps.py: INFRASTRUCTURE names {name}, which does not exist")
     stale = []
-    for name in PIPELINES:
-        path = ROOT / name
+    for path in paths:
         before = path.read_text(encoding="utf-8")
-        after = updated(before, path.parent)
+        after = updated(before, path)
         if after != before:
-            stale.append(name)
+            stale.append(path.relative_to(ROOT).as_posix())
             if not check:
                 path.write_text(after, encoding="utf-8")
     if check and stale:
-        sys.exit(f"{', '.join(stale)}: code deps are not current; run: python tools/stage_deps.py")
+        sys.exit(f"{', '.join(stale)}: {what} not current; run: python {Path(sys.argv[0])}")
     print("changed:" if stale else "current", *stale)
+
+
+def main() -> None:
+    for name in (*INFRASTRUCTURE, *NOT_INFRASTRUCTURE):
+        if _file(name) is None:
+            sys.exit(f"tools/stage_deps.py: INFRASTRUCTURE names {name}, which does not exist")
+    paths = [ROOT / name for name in PIPELINES]
+    bring_up_to_date(__doc__, paths, lambda text, path: updated(text, path.parent), "code deps are")
 
 
 if __name__ == "__main__":

@@ -9,13 +9,12 @@ python tools/stage_map.py --check     # only say which are not
 
 from __future__ import annotations
 
-import argparse
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
 import yaml
+from stage_deps import bring_up_to_date
 
 ROOT = Path(__file__).parents[1]
 BEGIN, END = "<!-- stages: tools/stage_map.py -->", "<!-- end of stages -->"
@@ -60,25 +59,9 @@ def updated(text: str, dvc_yaml: str) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "--check", action="store_true", help="write nothing; exit 1 where a map is not current"
-    )
-    check = parser.parse_args().check
     dvc_yaml = (ROOT / "dvc.yaml").read_text(encoding="utf-8")
-    stale = []
-    for path in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]:
-        before = path.read_text(encoding="utf-8")
-        after = updated(before, dvc_yaml)
-        if after != before:
-            stale.append(path.relative_to(ROOT).as_posix())
-            if not check:
-                path.write_text(after, encoding="utf-8")
-    if check and stale:
-        sys.exit(f"{', '.join(stale)}: the map of stages is not current; run: python tools/stage_map.py")
-    print("changed:" if stale else "current", *stale)
+    paths = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    bring_up_to_date(__doc__, paths, lambda text, _: updated(text, dvc_yaml), "the map of stages is")
 
 
 if __name__ == "__main__":
