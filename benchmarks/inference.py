@@ -22,12 +22,12 @@ from torch import nn
 
 from fakeface.base.onnx_session import open_session
 from fakeface.base.runtime import FABRIC_PRECISION
+from fakeface.bundle.bundle import load_bundle
+from fakeface.bundle.export import INPUT, OUTPUTS, write_onnx
 from fakeface.data.archives import open_archive
 from fakeface.data.preprocess import decode, preprocess
-from fakeface.detector.bundle import load_bundle
 from fakeface.detector.decision import DecisionRule
 from fakeface.detector.detector import Detector
-from fakeface.detector.export import INPUT, OUTPUTS, write_onnx
 from fakeface.models.cffn import build_cffn
 from fakeface.models.cn import ClassificationNetwork
 

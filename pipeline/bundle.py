@@ -4,7 +4,7 @@ from pathlib import Path
 
 from fakeface.base import stage_output
 from fakeface.base.errors import one_line_errors
-from fakeface.detector.write_bundle import write_bundle
+from fakeface.bundle.write import write_bundle
 from fakeface.params import load_params
 
 if __name__ == "__main__":

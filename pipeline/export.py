@@ -5,10 +5,10 @@ from tqdm import tqdm
 from fakeface.base import stage_output
 from fakeface.base.errors import one_line_errors
 from fakeface.base.runtime import write_figures
+from fakeface.bundle.bundle import load_bundle
+from fakeface.bundle.export import TOLERANCE, check_export, write_onnx
 from fakeface.data.image_sets import Folders
 from fakeface.detector.batches import load_split
-from fakeface.detector.bundle import load_bundle
-from fakeface.detector.export import TOLERANCE, check_export, write_onnx
 from fakeface.params import load_params
 
 if __name__ == "__main__":

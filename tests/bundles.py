@@ -15,13 +15,13 @@ import torch
 from conftest import make_params
 
 from fakeface.base.downloads import default_cache_dir, fetch_wheel
+from fakeface.bundle.write import write_bundle
 from fakeface.data.faces import write_face_model
 from fakeface.data.sources import _MINI_REQUIREMENT, _MINI_SHA256
 from fakeface.detector.attribution_head import AttributionHead, fit_head, save_head
 from fakeface.detector.calibration import Calibration
 from fakeface.detector.decision import DecisionRule, save_cn
 from fakeface.detector.score_offset import ScoreOffset
-from fakeface.detector.write_bundle import write_bundle
 from fakeface.models.cffn import build_cffn
 from fakeface.models.cn import ClassificationNetwork
 from fakeface.models.weights import save_cffn

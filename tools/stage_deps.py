@@ -4,10 +4,11 @@ python tools/stage_deps.py            # bring dvc.yaml and zoo/dvc.yaml up to da
 python tools/stage_deps.py --check    # only say what is not
 
 After its script, a stage lists the modules that hold a function, class or constant which the script uses,
-directly or through others; a package is one folder where all of its modules are among them. Infrastructure
-does not count: tests pin what it does, values of params stand under ``params:``, and a change there would
-rerun everything. Types in annotations do not count either. Nothing is run. Lists of deps and params are
-written in brackets, to be short; comments and all other lines stay as they are.
+directly or through others; a package is one folder where all of its modules are among them, or where it is
+one of ``AS_ONE``. Infrastructure does not count: tests pin what it does, values of params stand under
+``params:``, and a change there would rerun everything. Types in annotations do not count either. Nothing is
+run. Lists of deps and params are written in brackets, to be short; comments and all other lines stay as they
+are.
 """
 
 from __future__ import annotations
@@ -46,6 +47,9 @@ INFRASTRUCTURE = (
     "fakeface.detector.checkpoint",
     "fakeface.models.weights",
 )
+# Listed whole as soon as a stage uses a part: their modules change together, and dvc.lock, which DVC reads at
+# every call, stays short.
+AS_ONE = ("fakeface.data.augmentation", "fakeface.detector", "fakeface.models")
 # The frozen network decides what every stage computes that uses it.
 NOT_INFRASTRUCTURE = ("fakeface.base.lite0",)
 # A generator's training takes hours: what only measures it afterwards is no reason to repeat it.
@@ -223,7 +227,7 @@ def code_deps(script: Path) -> list[str]:
     """Paths from the root of the repository: folders of whole packages, and modules."""
     modules = reached(script)
     parents = {name[:i] for name in modules for i, letter in enumerate(name) if letter == "."}
-    whole = {name for name in parents - {"fakeface"} if _all_modules(name) <= modules}
+    whole = {name for name in parents - {"fakeface"} if name in AS_ONE or _all_modules(name) <= modules}
     paths = set()
     for name in modules | whole:
         if not any(name.startswith(f"{package}.") for package in whole):

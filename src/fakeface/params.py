@@ -569,7 +569,6 @@ def load_params(path: str | Path = "params.yaml") -> Params:
     return params
 
 
-# -------------------------------------------------------------------------------------------------
 # Profiles: values that differ from the defaults in profiles/default.yaml, which is params.yaml as published.
 
 PROFILES = Path("profiles")

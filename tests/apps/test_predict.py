@@ -19,8 +19,8 @@ from PIL import Image
 from fakeface.apps.cli import main
 from fakeface.apps.judge import Refused, expand, judge
 from fakeface.apps.output import overlay
+from fakeface.bundle.bundle import Bundle, load_bundle
 from fakeface.data.preprocess import decode, preprocess
-from fakeface.detector.bundle import Bundle, load_bundle
 from fakeface.detector.decision import VERDICTS, DecisionRule
 
 

@@ -8,7 +8,13 @@ from conftest import REPOSITORY, random_picture
 from PIL import Image, features
 from sklearn.datasets import load_sample_images
 
-from fakeface.data.corruptions import CORRUPTIONS, CorruptionError, MissingCodecError, corrupt, unavailable
+from fakeface.data.augmentation.corruptions import (
+    CORRUPTIONS,
+    CorruptionError,
+    MissingCodecError,
+    corrupt,
+    unavailable,
+)
 from fakeface.data.preprocess import preprocess
 from fakeface.gans.loaders.zoo import as_source
 from fakeface.gans.weights import load_generator

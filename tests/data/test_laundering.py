@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from conftest import random_picture
 
-from fakeface.data.laundering import is_identity, launder, launder_one
+from fakeface.data.augmentation.laundering import is_identity, launder, launder_one
 from fakeface.data.preprocess import preprocess
 from fakeface.params import ProtocolParams
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from conftest import random_picture
 
-from fakeface.data.pseudo_fakes import UPSAMPLERS, pseudo_fake
+from fakeface.data.augmentation.pseudo_fakes import UPSAMPLERS, pseudo_fake
 
 Upsampler = Callable[[torch.Tensor, int, np.random.Generator], torch.Tensor]
 

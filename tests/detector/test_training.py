@@ -11,7 +11,7 @@ import torch
 
 from fakeface.base.code import code_hash
 from fakeface.base.runtime import make_fabric
-from fakeface.data import laundering
+from fakeface.data.augmentation import laundering
 from fakeface.detector.batches import DetectorData, LeakError, load_split
 from fakeface.detector.detector import Detector
 from fakeface.detector.train_cffn import CffnTrainer, NonFiniteLossError

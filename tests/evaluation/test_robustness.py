@@ -18,7 +18,7 @@ from sklearn.metrics import roc_auc_score
 from tqdm import tqdm
 
 from fakeface.base.runtime import make_fabric
-from fakeface.data.corruptions import CORRUPTIONS, corrupt, unavailable
+from fakeface.data.augmentation.corruptions import CORRUPTIONS, corrupt, unavailable
 from fakeface.data.image_sets import ImageSet
 from fakeface.detector.batches import DetectorData, load_split
 from fakeface.detector.decision import DecisionRule, save_cn

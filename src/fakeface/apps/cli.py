@@ -121,8 +121,8 @@ def predict(options: argparse.Namespace) -> int:
     """Judge pictures, and write what came of each as soon as it is known."""
     from fakeface.apps.judge import expand, judge
     from fakeface.apps.output import write_csv, write_json_lines, write_overlays, write_table
+    from fakeface.bundle.bundle import load_bundle
     from fakeface.data.faces import FaceFinder
-    from fakeface.detector.bundle import load_bundle
 
     bundle = load_bundle(options.detector, options.device)
     finder = None if options.no_align else FaceFinder(bundle.faces)
@@ -151,7 +151,7 @@ def score(options: argparse.Namespace) -> int:
         raise FakefaceError(f"--out must be a .parquet file, got {options.out}")
     from fakeface.apps.score_job import ENGINES, parts_of, run_job
     from fakeface.apps.shards import Settings, plan
-    from fakeface.detector.bundle import check_files, read_manifest
+    from fakeface.bundle.bundle import check_files, read_manifest
 
     manifest = read_manifest(Path(options.detector))
     check_files(Path(options.detector), manifest)
@@ -185,8 +185,8 @@ def export(options: argparse.Namespace) -> int:
     """Write the ONNX file and compare its scores with PyTorch's."""
     import numpy as np
 
-    from fakeface.detector.bundle import load_bundle
-    from fakeface.detector.export import check_export, write_onnx
+    from fakeface.bundle.bundle import load_bundle
+    from fakeface.bundle.export import check_export, write_onnx
 
     detector = load_bundle(options.detector, "cpu").detector
     write_onnx(detector, options.out)

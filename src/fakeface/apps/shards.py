@@ -14,9 +14,9 @@ import torch
 
 from fakeface.apps.judge import NO_PICTURES, PictureError, judge_contents, pictures_below, read_picture, rows
 from fakeface.base.errors import FakefaceError
+from fakeface.bundle.bundle import load_bundle
 from fakeface.data.archives import IMAGE_SUFFIXES, Archive, ArchiveError, open_archive
 from fakeface.data.faces import FaceFinder
-from fakeface.detector.bundle import load_bundle
 
 SCHEMA = pa.schema(
     [

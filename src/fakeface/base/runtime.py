@@ -133,7 +133,6 @@ def write_figures(
         write_json(root / "metrics" / f"{name}.json", headline_number(headline))
 
 
-# -------------------------------------------------------------------------------------------------
 # Learning curves through DVCLive.
 
 Log = Callable[[int, dict[str, float]], None]

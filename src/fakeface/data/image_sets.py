@@ -78,7 +78,6 @@ def set_aside(folder: Path, known: Collection[str]) -> None:
             print(f"{entry}: not in params.yaml any more, moved to {destination}", file=sys.stderr)
 
 
-# -------------------------------------------------------------------------------------------------
 # An image set on disk: one memory-mapped array of pixels and one table of where they come from.
 
 IMAGES_FILE = "images.npy"

@@ -14,7 +14,6 @@ from fakeface.base.files import save_tensors
 from fakeface.models.cffn import FeatureNetwork, NetworkInput
 from fakeface.models.weights import DetectorWeightsError, load_tensors
 
-# -------------------------------------------------------------------------------------------------
 # What attribution reads from a CFFN: its embedding, and what its levels put out before their heads.
 
 
@@ -37,7 +36,6 @@ def attribution_features(cffn: FeatureNetwork, x: NetworkInput) -> tuple[np.ndar
     return cffn.embed_maps(maps).float().cpu().numpy(), torch.cat(statistics, dim=1).float().cpu().numpy()
 
 
-# -------------------------------------------------------------------------------------------------
 # The attribution head: one Gaussian a GAN, all of one shape, and a limit beyond which a fake is of none.
 #
 # Discriminant analysis with a common covariance, shrunk as in Ledoit and Wolf, "A well-conditioned estimator
@@ -149,7 +147,6 @@ def fit_head(
     return AttributionHead(gans, whitening, head.centres, reference, float(np.quantile(scores, 1 - REFUSED)))
 
 
-# -------------------------------------------------------------------------------------------------
 # The attribution head's file: safetensors.
 
 KIND = "attribution"

@@ -93,7 +93,6 @@ class BalancedBatches:
         return left, Drawn(right, rng.integers(_MANY, size=len(right)))
 
 
-# -------------------------------------------------------------------------------------------------
 # Real and fake image sets joined for training and testing, with the rules that keep them apart.
 
 

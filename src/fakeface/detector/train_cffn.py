@@ -57,7 +57,6 @@ def learning_rate(schedule: Schedule, peak: float, step: int, total: int) -> flo
     return peak * 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, total - rise)))
 
 
-# -------------------------------------------------------------------------------------------------
 # Pairwise training of the CFFN.
 
 EpochCallback = Callable[[int, dict[str, float]], None]

@@ -18,9 +18,9 @@ from functools import cached_property
 import numpy as np
 
 from fakeface.base.streams import random_stream
-from fakeface.data.corruptions import random_corruption
-from fakeface.data.laundering import launder_one
-from fakeface.data.pseudo_fakes import pseudo_fake
+from fakeface.data.augmentation.corruptions import random_corruption
+from fakeface.data.augmentation.laundering import launder_one
+from fakeface.data.augmentation.pseudo_fakes import pseudo_fake
 from fakeface.detector.batches import DetectorData
 from fakeface.params import PROTOCOLS, Params, ProtocolParams
 
@@ -40,7 +40,7 @@ class ViewKind:
         protocols: of laundering; each view draws one.
         mirror: turn every second view left to right.
         corrupted: share of the views that are corrupted before laundering
-            (:mod:`fakeface.data.corruptions`).
+            (:mod:`fakeface.data.augmentation.corruptions`).
         crop: side of the square that is cut out at a random place, in pixels; None for the whole image.
     """
 
@@ -56,7 +56,8 @@ class ViewKind:
         Args:
             image: as prepared.
             rng: source of all draws.
-            pseudo: put the traces of an upsampler into it first, see :mod:`fakeface.data.pseudo_fakes`.
+            pseudo: put the traces of an upsampler into it first, see
+                :mod:`fakeface.data.augmentation.pseudo_fakes`.
         """
         if pseudo:
             image = pseudo_fake(image, rng)

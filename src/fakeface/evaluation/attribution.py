@@ -20,7 +20,6 @@ from fakeface.detector.views import ViewKind, every_view, protocol_kinds, valida
 from fakeface.models.cffn import FeatureNetwork
 from fakeface.params import PROTOCOLS, Params
 
-# -------------------------------------------------------------------------------------------------
 # Features of every split for attribution, computed once, and the heads fitted on them.
 
 # Fakes a GAN, at most: more would only cost time.
@@ -120,7 +119,6 @@ def head_for(data: AttributionData, kind: str, names: list[str], known: list[str
     return fit_head(*part(data.train), *part(data.val), tuple(known))
 
 
-# -------------------------------------------------------------------------------------------------
 # How often the right GAN is named, and whether images of other GANs come back unknown.
 
 KINDS = ("embedding", "levels", "joint")

@@ -41,8 +41,8 @@ def views_of_test(params: Params, test: DetectorData, *, corrupted: bool = False
     Args:
         params: validated params.
         test: images.
-        corrupted: once more with every image corrupted (:mod:`fakeface.data.corruptions`), then through the
-            first protocol.
+        corrupted: once more with every image corrupted (:mod:`fakeface.data.augmentation.corruptions`), then
+            through the first protocol.
 
     Returns:
         Views by the protocol's name or ``corrupted``, in the order of the images.
@@ -82,7 +82,6 @@ def predict_protocols(params: Params, detector: Detector, test: DetectorData) ->
     }
 
 
-# -------------------------------------------------------------------------------------------------
 # What the scores of the test split say: GAN by GAN, seen and unseen, under the three protocols.
 
 

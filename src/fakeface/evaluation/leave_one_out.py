@@ -22,7 +22,6 @@ from fakeface.evaluation.fold_scores import DETECTOR, FoldScores, Run
 from fakeface.evaluation.folds import Fold, fold_params, nested_folds
 from fakeface.params import Params
 
-# -------------------------------------------------------------------------------------------------
 # One fold: train on some GANs, several times, and score the test images of those left out.
 #
 # Nothing is measured here: what the scores say is computed by :mod:`fakeface.evaluation.compare`, so that

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from fakeface.data.corruptions import CORRUPTIONS, corrupt, unavailable
+from fakeface.data.augmentation.corruptions import CORRUPTIONS, corrupt, unavailable
 from fakeface.detector.batches import DetectorData
 from fakeface.detector.detector import Detector
 from fakeface.metrics.scores import bootstrap_samples, interval, score_block

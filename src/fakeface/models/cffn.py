@@ -84,7 +84,6 @@ class FeatureNetwork(nn.Module):
         return torch.cat([F.adaptive_avg_pool2d(level, side) for level in maps], dim=1)
 
 
-# -------------------------------------------------------------------------------------------------
 # The common fake feature network (CFFN) of Hsu, Zhuang and Lee 2020, Table 1.
 #
 # A 7x7 stem of stride 4, four dense blocks (Huang et al., "Densely Connected Convolutional Networks",
@@ -161,7 +160,6 @@ class CFFN(FeatureNetwork):
         return outputs, maps
 
 
-# -------------------------------------------------------------------------------------------------
 # A CFFN that keeps what the paper's stem of stride 4 throws away.
 #
 # Two changes, the rest is the paper's: features of several levels, 128 numbers each, joined and learnt by
@@ -223,7 +221,6 @@ class ResidualCFFN(FeatureNetwork):
         return outputs, maps
 
 
-# -------------------------------------------------------------------------------------------------
 # A CFFN on the frozen first layers of a network that was trained on ImageNet.
 #
 # A network that never saw a GAN cannot have learnt the traces of those that train the detector (Ojha, Li and
@@ -365,7 +362,6 @@ class PretrainedCFFN(FeatureNetwork):
         return activations, maps
 
 
-# -------------------------------------------------------------------------------------------------
 # The variants of the CFFN by the names that params.yaml gives them.
 
 VARIANTS: dict[str, type[FeatureNetwork]] = {

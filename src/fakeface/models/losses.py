@@ -82,7 +82,6 @@ def balanced_pairs_loss(embeddings: torch.Tensor, labels: torch.Tensor, margin: 
     return 0.25 * real_real.mean() + 0.25 * fake_fake.mean() + 0.5 * loss[~same].mean()
 
 
-# -------------------------------------------------------------------------------------------------
 # What the CFFN is trained to minimise: the paper's contrastive loss, and what it is compared with.
 #
 # Each objective takes a batch of embeddings and says how well real and fake are told apart in it. All fakes

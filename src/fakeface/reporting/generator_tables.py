@@ -67,7 +67,6 @@ def memorisation_table(folder: Path) -> str:
     return markdown_table(header, lines)
 
 
-# -------------------------------------------------------------------------------------------------
 # The results of benchmarks/suite.py as Markdown.
 
 

@@ -6,7 +6,7 @@ from os import PathLike
 from typing import Any
 
 from fakeface.base.files import write_json
-from fakeface.data.corruptions import CORRUPTIONS
+from fakeface.data.augmentation.corruptions import CORRUPTIONS
 from fakeface.evaluation.figures import new_figure, write_png
 from fakeface.evaluation.robustness import NO_STRENGTH, NONE, strength_name
 

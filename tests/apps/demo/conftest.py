@@ -11,9 +11,9 @@ import pytest
 from bundles import celeba_photographs, make_bundle
 from PIL import Image
 
+from fakeface.bundle.bundle import Bundle, load_bundle
 from fakeface.data.faces import FaceFinder
 from fakeface.data.image_sets import MANIFEST_COLUMNS, ImageSet
-from fakeface.detector.bundle import Bundle, load_bundle
 
 
 @pytest.fixture(scope="session")

@@ -16,9 +16,9 @@ from fakeface.apps.cli import main, parser
 from fakeface.apps.demo.answer import MAX_EVIDENCE, answer, answer_file
 from fakeface.apps.demo.page import about, sample_pictures
 from fakeface.apps.judge import faces_of, score_faces
+from fakeface.bundle.bundle import Bundle
 from fakeface.data.faces import FaceFinder
 from fakeface.data.image_sets import ImageSetError
-from fakeface.detector.bundle import Bundle
 
 limits = pytest.importorskip("limits", reason="needs the extra demo")
 

@@ -14,10 +14,10 @@ from PIL import Image, ImageDraw, ImageFont
 
 from fakeface.apps.judge import NO_FACE, Judged, PictureError, faces_of, read_picture, score_faces
 from fakeface.apps.output import evidence
+from fakeface.bundle.bundle import Bundle
 from fakeface.data.faces import FaceFinder
 from fakeface.data.preprocess import CorruptImageError, decode
 from fakeface.detector.attribution_head import UNKNOWN
-from fakeface.detector.bundle import Bundle
 
 MAX_FILE_SIZE = "20 MB"
 MAX_WAITING = 20

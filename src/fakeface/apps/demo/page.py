@@ -15,9 +15,9 @@ from PIL import Image
 
 from fakeface.apps.demo.answer import MAX_FILE_SIZE, MAX_WAITING, Answer, RateLimit, answer, answer_file
 from fakeface.base.errors import DemoError
+from fakeface.bundle.bundle import Bundle, Manifest, load_bundle
 from fakeface.data.faces import FaceFinder
 from fakeface.data.image_sets import ImageSet, evenly_spaced
-from fakeface.detector.bundle import Bundle, Manifest, load_bundle
 
 TITLE = "fakeface: was this face made by a GAN?"
 EVIDENCE = (

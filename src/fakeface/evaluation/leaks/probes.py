@@ -14,9 +14,9 @@ from tqdm import tqdm
 
 from fakeface.base.errors import FakefaceError
 from fakeface.data.archives import open_archive
+from fakeface.data.augmentation.laundering import launder
 from fakeface.data.faces import FaceFinder, temporary_face_model
 from fakeface.data.image_sets import SPLITS, ImageSet, ImageSetError, Split, evenly_spaced
-from fakeface.data.laundering import launder
 from fakeface.data.sources import IMAGES_ARCHIVE
 from fakeface.evaluation.leaks.duplicates import (
     count_near,

@@ -19,9 +19,9 @@ from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 from fakeface.data.archives import Archive
+from fakeface.data.augmentation.laundering import launder
 from fakeface.data.faces import FaceFinder, largest_face
 from fakeface.data.image_sets import ImageSet, Split
-from fakeface.data.laundering import launder
 from fakeface.data.preprocess import LUMA, decode, preprocess
 from fakeface.detector.batches import to_input
 from fakeface.evaluation.leaks.metadata import FOLDS, cross_validate, too_few, without

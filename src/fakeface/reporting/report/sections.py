@@ -14,7 +14,7 @@ from markdown_it import MarkdownIt
 
 from fakeface.base.errors import FakefaceError
 from fakeface.base.markdown import markdown_table, number
-from fakeface.detector.bundle import Manifest, read_manifest
+from fakeface.bundle.bundle import Manifest, read_manifest
 from fakeface.params import PROTOCOLS
 from fakeface.reporting.fold_tables import folds_table
 from fakeface.reporting.report.charts import (

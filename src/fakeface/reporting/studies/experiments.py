@@ -100,7 +100,6 @@ CURATION = Study(
 STUDIES = {study.name: study for study in (LOSSES, CURATION)}
 
 
-# -------------------------------------------------------------------------------------------------
 # Queue the experiments of a study, and collect the figures of those that are finished.
 
 STAGE = "nested_validation"

@@ -17,7 +17,6 @@ from fakeface.base.runtime import FABRIC_PRECISION
 from fakeface.detector.attribution_head import AttributionHead, load_head
 from fakeface.detector.detector import Detector
 
-# -------------------------------------------------------------------------------------------------
 # detector.json: what a bundle holds, checked when it is read.
 
 MANIFEST_FILE = "detector.json"
@@ -135,7 +134,6 @@ def read_manifest(folder: str | Path) -> Manifest:
         raise BundleError(f"{path}: {problems}") from None
 
 
-# -------------------------------------------------------------------------------------------------
 # Read a bundle and check that nothing in it was changed.
 
 _NEEDED = (CFFN_FILE, CN_FILE, ATTRIBUTION_FILE, FACES_FILE)
@@ -181,7 +179,7 @@ def load_bundle(folder: str | Path, device: str = "auto") -> Bundle:
     """A bundle's networks, on a device.
 
     Args:
-        folder: as :func:`fakeface.detector.write_bundle.write_bundle` made it.
+        folder: as :func:`fakeface.bundle.write.write_bundle` made it.
         device: ``auto`` (a GPU where there is one), ``cpu`` or ``cuda``.
 
     Raises:

@@ -16,8 +16,8 @@ from PIL import Image, features
 from scipy.ndimage import gaussian_filter
 
 from fakeface.base.errors import FakefaceError
+from fakeface.data.augmentation.laundering import rescaled, through_file
 from fakeface.data.image_sets import are_images
-from fakeface.data.laundering import rescaled, through_file
 from fakeface.data.preprocess import LUMA
 
 

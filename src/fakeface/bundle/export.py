@@ -27,7 +27,6 @@ from fakeface.detector.score_offset import BLOCK, FINE, FLOOR, SCALE
 from fakeface.models.cffn import FeatureNetwork
 from fakeface.models.cn import ClassificationNetwork
 
-# -------------------------------------------------------------------------------------------------
 # The detector as one network: bytes of prepared images in, scores out.
 
 
@@ -86,7 +85,6 @@ class WholeDetector(nn.Module):
         return torch.sigmoid(self.slope * margin + self.bias), self.cffn.embed_maps(maps)
 
 
-# -------------------------------------------------------------------------------------------------
 # Write the detector as ONNX, with what a program must know in the file's metadata.
 
 INPUT, OUTPUTS = "images", ("score", "embedding")
@@ -162,7 +160,6 @@ def _without_notes(model: Any) -> None:
         del value.metadata_props[:]
 
 
-# -------------------------------------------------------------------------------------------------
 # Does the exported file say what PyTorch says?
 
 TOLERANCE = 1e-4

@@ -14,10 +14,7 @@ from fakeface import __version__
 from fakeface.base.downloads import sha256_of
 from fakeface.base.files import atomic_directory, write_json, write_text
 from fakeface.base.markdown import markdown_table, number
-from fakeface.data.faces import HEIGHT, TEMPLATE, WIDTH
-from fakeface.data.faces import LICENCE as FACES_LICENCE
-from fakeface.detector.attribution_head import load_head
-from fakeface.detector.bundle import (
+from fakeface.bundle.bundle import (
     ATTRIBUTION_FILE,
     CARD_FILE,
     CFFN_FILE,
@@ -31,11 +28,13 @@ from fakeface.detector.bundle import (
     Preprocessing,
     Training,
 )
+from fakeface.data.faces import HEIGHT, TEMPLATE, WIDTH
+from fakeface.data.faces import LICENCE as FACES_LICENCE
+from fakeface.detector.attribution_head import load_head
 from fakeface.detector.decision import load_cn
 from fakeface.models.weights import load_cffn
 from fakeface.params import PROTOCOLS, Params
 
-# -------------------------------------------------------------------------------------------------
 # The model card of a bundle: what it is for, what it was trained on, how well it does and where it fails.
 
 _PROTOCOLS = {"laundered": "rescaled and compressed", "mild": "JPEG 75-95", "clean": "as prepared"}
@@ -145,7 +144,6 @@ def _decision(manifest: Manifest) -> str:
     return f"{text}, *real* any other; this detector is never unsure."
 
 
-# -------------------------------------------------------------------------------------------------
 # Make a bundle of what the pipeline trained and measured.
 
 LICENCE = (

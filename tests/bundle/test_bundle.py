@@ -10,8 +10,8 @@ import pytest
 import torch
 from bundles import make_bundle
 
-from fakeface.detector.bundle import MANIFEST_FILE, BundleError, load_bundle, read_manifest
-from fakeface.detector.write_bundle import write_bundle
+from fakeface.bundle.bundle import MANIFEST_FILE, BundleError, load_bundle, read_manifest
+from fakeface.bundle.write import write_bundle
 from fakeface.models.weights import load_cffn
 
 

@@ -1,0 +1,1 @@
+"""A trained detector as one folder that people copy and run: its files, their checks, its ONNX form."""

@@ -1,0 +1,1 @@
+"""What is done to an image before it trains or tests a network."""
