@@ -69,7 +69,13 @@ def test_every_profile_is_valid_and_holds_only_what_differs(name: str, project: 
     defaults = leaves(content())
     profile = leaves(yaml.safe_load((ROOT / "profiles" / f"{name}.yaml").read_text()))
     assert {key for key, value in profile.items() if defaults.get(key, ()) == value} == set()
-    assert leaves(yaml.safe_load(Path("params.yaml").read_text())) == defaults | profile
+    removed = [key for key, value in profile.items() if value is None and key not in defaults]
+    expected = {
+        key: value
+        for key, value in (defaults | profile).items()
+        if not any(key == name or key.startswith(f"{name}.") for name in removed)
+    }
+    assert leaves(yaml.safe_load(Path("params.yaml").read_text())) == expected
 
 
 def test_a_profile_keeps_comments_and_takes_changes(project: Path) -> None:
@@ -103,7 +109,7 @@ def test_a_profile_adds_and_removes_gans(project: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nowhere"], "profile must be one of default, celeba, celeba-10k, got 'nowhere'"),
+        (["nowhere"], "profile must be one of default, celeba, celeba-10k, portraits, got 'nowhere'"),
         (["celeba", "cffn.mrgin=2"], r"profiles/celeba.yaml: unknown key cffn.mrgin"),
         (["celeba", "margin=-2"], "margin must be greater than 0, got -2"),
         (["celeba", "margin"], "expected KEY=VALUE, got 'margin'"),
@@ -111,7 +117,7 @@ def test_a_profile_adds_and_removes_gans(project: Path) -> None:
     ],
 )
 def test_profiles_that_cannot_be_used(project: Path, arguments: list[str], message: str) -> None:
-    assert profile_names() == ["default", "celeba", "celeba-10k"]
+    assert profile_names() == ["default", "celeba", "celeba-10k", "portraits"]
     with pytest.raises(ParamsError, match=message):
         main(["use", *arguments])
     assert not Path("params.yaml").exists()

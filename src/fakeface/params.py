@@ -250,9 +250,10 @@ class CffnParams(_Section):
 
     Attributes:
         views: of a network with frozen levels; None, and for other networks always: a new view each time.
+        dropout: of the heads on frozen levels.
     """
 
-    variant: Literal["paper", "residual", "pretrained"]
+    variant: Literal["paper", "residual", "pretrained", "statistics"]
     feature_levels: tuple[Literal[1, 2, 3, 4], ...]
     unit_norm: bool
     loss: Literal["contrastive", "supervised_contrastive", "triplet", "cross_entropy"]
@@ -267,6 +268,7 @@ class CffnParams(_Section):
     pseudo_fakes: Fraction
     corrupted: Fraction
     crop: Annotated[int, Field(ge=32, multiple_of=32)] | None = None
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     views: ViewsParams | None = None
     augmentation: ProtocolName | Literal["all"]
 
@@ -599,7 +601,8 @@ def with_values(text: str, values: dict[str, Any], within: tuple[str, ...] = ())
     Raises:
         ParamsError: naming a key that the text does not have; only ``gans`` and ``regression`` take new ones.
     """
-    for key, value in values.items():
+    # What is removed goes last: a new entry is put below one that is there.
+    for key, value in sorted(values.items(), key=lambda item: item[1] is None):
         keys = (*within, str(key))
         found = _entry(text, keys)
         if found is None:

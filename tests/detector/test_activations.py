@@ -21,7 +21,7 @@ from fakeface.detector.decision import DecisionRule
 from fakeface.detector.detector import Detector
 from fakeface.detector.train_cffn import CffnTrainer
 from fakeface.detector.views import GivenPixels, every_view, protocol_kinds, training_kind
-from fakeface.models.cffn import PretrainedCFFN
+from fakeface.models.cffn import PretrainedCFFN, StatisticsCFFN
 from fakeface.models.cn import ClassificationNetwork
 from fakeface.params import ActivationsParams, Params
 
@@ -63,12 +63,13 @@ def views() -> GivenPixels:
     return GivenPixels(np.random.default_rng(0).integers(0, 256, (20, 8, 8, 3), dtype=np.uint8), "noise")
 
 
+@pytest.mark.parametrize("kind", [PretrainedCFFN, StatisticsCFFN])
 @pytest.mark.parametrize("levels", [(2, 3, 4), (1, 3)])
 def test_records_hold_what_the_frozen_levels_put_out(
-    levels: tuple[int, ...], data: DetectorData, fabric: Fabric
+    kind: type[PretrainedCFFN], levels: tuple[int, ...], data: DetectorData, fabric: Fabric
 ) -> None:
     """ONNX Runtime's to 1e-4 of PyTorch's, and rounded to half a thousandth."""
-    network = PretrainedCFFN(levels).eval()
+    network = kind(levels).eval()
     frozen = FrozenLevels(network, fabric)
     for side in (32, 64):
         x = to_input(data.images(np.arange(5))[:, :side, :side], fabric.device)

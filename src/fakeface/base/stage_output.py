@@ -130,6 +130,8 @@ def leaks(report: dict[str, Any]) -> str:
 
 def attribution(report: dict[str, Any]) -> str:
     """Shares of rightly named GANs in reports/attribution.json."""
+    if not report["gans"]:
+        return "attribution: fewer than two GANs train, so none is named"
     blocks = {name: report[report["features"]][name] for name in (LAUNDERED, "mild", "clean")}
     return f"which of {len(report['gans'])} GANs: " + ", ".join(
         f"{block['accuracy']:.3f} right {name}, unknown GAN {_plain(block['open_set']['mean'])} AUROC"

@@ -146,13 +146,13 @@ class Bundle:
     Attributes:
         manifest: what it says of itself.
         detector: the networks with thresholds and calibration.
-        attribution: which GAN made a fake.
+        attribution: which GAN made a fake; None: it learnt from too few to tell.
         faces: ONNX file of the face detector.
     """
 
     manifest: Manifest
     detector: Detector
-    attribution: AttributionHead
+    attribution: AttributionHead | None
     faces: Path
 
 
@@ -208,4 +208,4 @@ def load_bundle(folder: str | Path, device: str = "auto") -> Bundle:
             f"{folder}: attribution names {', '.join(manifest.attribution.gans)} in detector.json, "
             f"{', '.join(attribution.gans)} in the weights"
         )
-    return Bundle(manifest, detector, attribution, folder / FACES_FILE)
+    return Bundle(manifest, detector, attribution if attribution.gans else None, folder / FACES_FILE)

@@ -110,6 +110,8 @@ def _results(manifest: Manifest) -> str:
 
 def _naming(manifest: Manifest) -> str:
     attribution = manifest.attribution
+    if not attribution.gans:
+        return "It names no GAN: it learnt from fewer than two."
     right = ", ".join(f"{number(value)} {name}" for name, value in attribution.accuracy.items())
     unknown = ", ".join(f"{number(value)} {name}" for name, value in attribution.open_set.items())
     return (
@@ -237,6 +239,8 @@ def _training(params: Params, table: Path) -> Training:
 
 def _attribution(weights: Path, metrics: Path) -> Attribution:
     figures = json.loads(metrics.read_text(encoding="utf-8"))
+    if not figures["gans"]:
+        return Attribution(gans=(), accuracy={}, open_set={})
     blocks = {protocol: figures[figures["features"]][protocol] for protocol in PROTOCOLS}
     return Attribution(
         gans=load_head(weights).gans,

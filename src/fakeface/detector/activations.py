@@ -38,7 +38,7 @@ from fakeface.detector.batches import to_input
 from fakeface.detector.frozen_onnx import INPUT, to_onnx
 from fakeface.detector.score_offset import missing_detail
 from fakeface.detector.views import GivenPixels, Views
-from fakeface.models.cffn import FeatureNetwork, NetworkInput, PretrainedCFFN, enlarged
+from fakeface.models.cffn import ENLARGED, FeatureNetwork, NetworkInput, PretrainedCFFN
 from fakeface.params import ActivationsParams, Params
 
 # Unless FAKEFACE_CACHE names a folder, which copies of the workspace then share.
@@ -92,6 +92,7 @@ class FrozenLevels:
             weights.update(name.encode() + tensor.cpu().numpy().tobytes())
         self.identity = {
             "weights": weights.hexdigest(),
+            "variant": network.variant,
             "levels": list(network.feature_levels),
             "device": device_name(fabric.device),
             "cpu": torch.backends.cpu.get_cpu_capability(),
@@ -102,14 +103,15 @@ class FrozenLevels:
     @cached_property
     def session(self) -> Any:
         """Of ONNX Runtime, opened when something is not there that must be computed."""
-        model = to_onnx(self.network.levels, self.network.feature_levels)
-        return open_session(model, torch.get_num_threads())
+        return open_session(to_onnx(self.network), torch.get_num_threads())
 
     @torch.no_grad()
     def __call__(self, pixels: np.ndarray) -> np.ndarray:
         """uint8 (B, S, S, 3) to records uint8 (B, 8 + 2 x numbers)."""
         side, device = pixels.shape[1], self.fabric.device
-        chunk = ONNX_PIXELS // side**2 if self.by_onnx else self.network.chunk_size(side, device)
+        chunk = self.network.chunk_size(side, device)
+        if self.by_onnx:
+            chunk = max(1, ONNX_PIXELS * ENLARGED**2 // (self.network.scale * side) ** 2)
         # Always as many at once: another number of images may round otherwise.
         padded = np.concatenate([pixels, np.repeat(pixels[-1:], -len(pixels) % chunk, axis=0)])
         parts = []
@@ -123,7 +125,7 @@ class FrozenLevels:
 
     def _activations(self, x: torch.Tensor) -> list[torch.Tensor]:
         if self.by_onnx:
-            outputs = self.session.run(None, {INPUT: enlarged(x).contiguous().numpy()})
+            outputs = self.session.run(None, {INPUT: self.network.frozen_input(x).contiguous().numpy()})
             return [torch.from_numpy(output) for output in outputs]
         with self.fabric.autocast():
             return self.network.activations(x)

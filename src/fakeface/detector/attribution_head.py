@@ -32,7 +32,7 @@ def attribution_features(cffn: FeatureNetwork, x: NetworkInput) -> tuple[np.ndar
         embeddings float32 (B, feature_dim) and level statistics float32 (B, 2 x channels of all levels).
     """
     blocks, maps = cffn.blocks_and_maps(x)
-    statistics = [part for block in blocks for part in (block.mean(dim=(2, 3)), block.std(dim=(2, 3)))]
+    statistics = [part for block in blocks for part in cffn.block_statistics(block)]
     return cffn.embed_maps(maps).float().cpu().numpy(), torch.cat(statistics, dim=1).float().cpu().numpy()
 
 
@@ -110,6 +110,10 @@ def unknown_parts(distances: np.ndarray) -> np.ndarray:
     # Distances may be equal or 0 to the last bit; their logarithms must still be numbers.
     gap = np.maximum(two[:, 1] - two[:, 0], np.finfo(np.float64).tiny)
     return np.stack([np.log(np.maximum(two[:, 0], np.finfo(np.float64).tiny)), -np.log(gap)], axis=1)
+
+
+# Of a detector that learnt from fewer than two GANs: it names none.
+NO_NAMES = AttributionHead((), np.zeros((0, 0)), np.zeros((0, 0)), np.zeros((2, 2)), 0.0)
 
 
 def fit_head(

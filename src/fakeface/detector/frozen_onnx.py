@@ -5,7 +5,6 @@ It joins convolutions with the clipping after them and keeps weights in the orde
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from fakeface.base.lite0 import padded_weight
+from fakeface.models.cffn import VARIANCE_FLOOR, PretrainedCFFN, StatisticsCFFN
 
 INPUT = "x"
 
@@ -24,7 +24,8 @@ class _Graph:
     def __init__(self) -> None:
         self.nodes: list[Any] = []
         self.weights = [
-            numpy_helper.from_array(np.float32(value), name) for name, value in (("0", 0), ("6", 6))
+            numpy_helper.from_array(np.float32(value), name)
+            for name, value in (("0", 0), ("6", 6), ("floor", VARIANCE_FLOOR))
         ]
 
     def _add(self, kind: str, inputs: list[str], **attributes: Any) -> str:
@@ -60,11 +61,26 @@ class _Graph:
         )
         return self._add("Add", [y, x]) if same else y
 
+    def statistics(self, x: str) -> list[str]:
+        """As :func:`fakeface.models.cffn.channel_statistics`."""
+        mean = self._add("GlobalAveragePool", [x])
+        squares = self._add("GlobalAveragePool", [self._add("Mul", [x, x])])
+        variance = self._add("Relu", [self._add("Sub", [squares, self._add("Mul", [mean, mean])])])
+        return [mean, self._add("Sqrt", [self._add("Add", [variance, "floor"])])]
 
-def to_onnx(levels: Iterable[nn.Module], feature_levels: Iterable[int]) -> bytes:
-    """A model from ``x``, enlarged images float32 (B, 3, H, W), to the feature levels' activations."""
+    def joined(self, parts: list[str]) -> str:
+        return self._add("Concat", parts, axis=1)
+
+
+def to_onnx(network: PretrainedCFFN) -> bytes:
+    """A model from ``x``, images float32 (B, 3, H, W) as :meth:`PretrainedCFFN.frozen_input` gives them.
+
+    It gives the feature levels' activations.
+    """
     graph, x, outputs = _Graph(), INPUT, []
-    for level, layers in enumerate(levels, start=1):
+    statistics = isinstance(network, StatisticsCFFN)
+    for level, layers in enumerate(network.levels, start=1):
+        parts: list[str] = []
         for layer in layers:  # type: ignore[attr-defined]
             if isinstance(layer, nn.Conv2d):
                 x = graph.convolution(x, layer)
@@ -72,8 +88,10 @@ def to_onnx(levels: Iterable[nn.Module], feature_levels: Iterable[int]) -> bytes
                 x = graph.relu6(x)
             else:
                 x = graph.block(x, layer)
-        if level in feature_levels:
-            outputs.append(x)
+                if statistics and level in network.feature_levels:
+                    parts += graph.statistics(x)
+        if level in network.feature_levels:
+            outputs.append(graph.joined(parts) if statistics else x)
     inputs = [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, ["n", 3, "h", "w"])]
     results = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs]
     whole = helper.make_graph(graph.nodes, "frozen levels", inputs, results, graph.weights)

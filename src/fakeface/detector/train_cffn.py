@@ -121,7 +121,8 @@ class CffnTrainer:
         self.batches = BalancedBatches(train.groups, params.cffn.batch_size, self.seed)
         self.steps_per_epoch = params.cffn.steps_per_epoch or self._steps_to_show_everything()
         torch.manual_seed(self.seed)
-        network = build_cffn(params.cffn.variant, params.cffn.feature_levels, params.cffn.unit_norm)
+        settings = params.cffn
+        network = build_cffn(settings.variant, settings.feature_levels, settings.unit_norm, settings.dropout)
         self.objective = build_objective(params, network.feature_dim).to(fabric.device)
         learnt = [p for p in (*network.parameters(), *self.objective.parameters()) if p.requires_grad]
         optimiser = torch.optim.Adam(learnt, lr=params.cffn.lr)
@@ -212,6 +213,8 @@ class CffnTrainer:
         return branch_pairs_loss(embeddings[:half], embeddings[half:], same, self.params.margin)
 
     def _step(self, step: int, rows: np.ndarray, x: NetworkInput) -> float:
+        # What dropout leaves out is drawn anew in every step, and is the same after an interruption.
+        torch.manual_seed(int(random_stream("step", self.seed, step).integers(2**63)))
         labels = torch.from_numpy(self.train_data.labels[rows]).to(self.fabric.device)
         loss = self._loss(x, labels)
         value = float(loss.detach())

@@ -14,7 +14,13 @@ from tqdm import tqdm
 
 from fakeface.data.image_sets import Folders, evenly_spaced
 from fakeface.detector.activations import NetworkInputs
-from fakeface.detector.attribution_head import UNKNOWN, AttributionHead, attribution_features, fit_head
+from fakeface.detector.attribution_head import (
+    NO_NAMES,
+    UNKNOWN,
+    AttributionHead,
+    attribution_features,
+    fit_head,
+)
 from fakeface.detector.batches import DetectorData, load_split, load_training
 from fakeface.detector.views import ViewKind, every_view, protocol_kinds, validation_kind, whole_kind
 from fakeface.models.cffn import FeatureNetwork
@@ -138,10 +144,13 @@ def attribution_metrics(
     Returns:
         The head; by kind of features and protocol: ``accuracy`` over images of known GANs,
         ``accuracy_named`` over those that are not called unknown, ``named`` their share, ``recall`` by GAN,
-        and ``open_set``, see :func:`open_set`; a table with ``actual`` and ``predicted``, mild.
+        and ``open_set``, see :func:`open_set`; a table with ``actual`` and ``predicted``, mild. With fewer
+        than two known GANs a head without names, figures without blocks and an empty table.
     """
     names = list(params.gans)
     known = known_gans(params)
+    if len(known) < 2:
+        return NO_NAMES, {"gans": [], "features": SHIPPED}, pd.DataFrame({"actual": [], "predicted": []})
     figures: dict[str, Any] = {"gans": known, "features": SHIPPED}
     heads = {kind: head_for(data, kind, names, known) for kind in KINDS}
     for kind, head in heads.items():
@@ -162,6 +171,8 @@ def attribution_metrics(
 
 def attribution_headline(report: dict[str, Any]) -> dict[str, Any]:
     """Content of metrics/attribution.json: of the shipped head, laundered."""
+    if not report["gans"]:
+        return {"accuracy": None, "open_set_auroc": None}
     block = report[report["features"]][PROTOCOLS[0]]
     return {"accuracy": block["accuracy"], "open_set_auroc": block["open_set"]["mean"]}
 

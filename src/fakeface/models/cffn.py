@@ -1,4 +1,4 @@
-"""The common fake feature network (CFFN): the paper's, a residual one, and one on frozen ImageNet layers."""
+"""The common fake feature network (CFFN): the paper's, a residual one, and two on frozen ImageNet layers."""
 
 from __future__ import annotations
 
@@ -59,6 +59,10 @@ class FeatureNetwork(nn.Module):
             :meth:`level_maps` of the same pass.
         """
         raise NotImplementedError
+
+    def block_statistics(self, block: torch.Tensor) -> list[torch.Tensor]:
+        """What :meth:`blocks_and_maps` gives of a level, pooled over the picture: (B, K) each."""
+        return [block.mean(dim=(2, 3)), block.std(dim=(2, 3))]
 
     def level_maps(self, x: NetworkInput) -> list[torch.Tensor]:
         """(B, 3, S, S) in [-1, 1] to one (B, 128, s, s) map a feature level, finest first."""
@@ -252,18 +256,15 @@ def to_imagenet(x: torch.Tensor) -> torch.Tensor:
     return (127.5 * x + 0.5) / 128
 
 
-def enlarged(x: torch.Tensor) -> torch.Tensor:
-    """What the first frozen layer is given for (B, 3, S, S) in [-1, 1]: (B, 3, 2 S, 2 S)."""
-    return F.interpolate(to_imagenet(x), scale_factor=ENLARGED, mode="bilinear", align_corners=False)
+def frozen_levels(blocks: Sequence[tuple[int, int]]) -> nn.ModuleList:
+    """Levels of the network's blocks from one to before another, the first with the stem before them.
 
-
-def frozen_levels(count: int) -> nn.ModuleList:
-    """The first ``count`` levels with ImageNet weights, batch norms folded into convolutions, frozen."""
+    They have ImageNet weights, batch norms folded into convolutions, and are frozen.
+    """
     network: Any = copy.deepcopy(_network())
     stem = [network._conv_stem, network._swish]
     levels = [
-        nn.Sequential(*(stem if start == 0 else []), *network._blocks[start:stop])
-        for start, stop in BLOCKS[:count]
+        nn.Sequential(*(stem if start == 0 else []), *network._blocks[start:stop]) for start, stop in blocks
     ]
     return nn.ModuleList(levels).requires_grad_(False)
 
@@ -280,38 +281,55 @@ class LevelHead(nn.Module):
 
     Args:
         channels: of the level.
+        dropout: share of its inputs, and of the hidden layer's outputs, that each step of a training leaves
+            out (Srivastava et al., JMLR 2014).
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, dropout: float = 0.0) -> None:
         super().__init__()
         self.standardise = nn.BatchNorm2d(channels, affine=False)
+        self.dropout = nn.Dropout(dropout)
         self.hidden = nn.Conv2d(channels, HIDDEN, 1, bias=False)
         self.norm = nn.BatchNorm2d(HIDDEN)
         self.out = nn.Conv2d(HIDDEN, LEVEL_CHANNELS, 1, bias=False)
 
     def forward(self, x: torch.Tensor, side: int) -> torch.Tensor:
         """(B, channels, s, s) to (B, 128, side, side)."""
-        x = F.relu(self.norm(self.hidden(self.standardise(x))))
+        x = F.relu(self.norm(self.hidden(self.dropout(self.standardise(x)))))
         # Averaging first is the same arithmetic for a 1x1 convolution, and cheaper.
-        return self.out(F.adaptive_avg_pool2d(x, side))
+        return self.out(F.adaptive_avg_pool2d(self.dropout(x), side))
 
 
 class PretrainedCFFN(FeatureNetwork):
     """Heads learnt by pairs on frozen levels of EfficientNet-Lite0."""
 
     variant = "pretrained"
+    # The network's blocks of each level, the numbers that a level puts out at each place, and how much
+    # pictures are enlarged for it.
+    blocks = BLOCKS
+    channels = PRETRAINED_CHANNELS
+    scale = ENLARGED
 
-    def __init__(self, feature_levels: Sequence[int] = (2, 3, 4), unit_norm: bool = False) -> None:
+    def __init__(
+        self, feature_levels: Sequence[int] = (2, 3, 4), unit_norm: bool = False, dropout: float = 0.0
+    ) -> None:
         super().__init__(feature_levels, unit_norm)
-        self.levels = frozen_levels(max(self.feature_levels))
+        self.levels = frozen_levels(self.blocks[: max(self.feature_levels)])
         self.heads = nn.ModuleDict(
-            {str(level): LevelHead(PRETRAINED_CHANNELS[level - 1]) for level in self.feature_levels}
+            {str(level): LevelHead(self.channels[level - 1], dropout) for level in self.feature_levels}
         )
         self._initialise(self.heads)
 
+    def frozen_input(self, x: torch.Tensor) -> torch.Tensor:
+        """What the first frozen layer is given for (B, 3, S, S) in [-1, 1]: (B, 3, scale S, scale S)."""
+        x = to_imagenet(x)
+        if self.scale == 1:
+            return x
+        return F.interpolate(x, scale_factor=self.scale, mode="bilinear", align_corners=False)
+
     def activations(self, x: torch.Tensor) -> list[torch.Tensor]:
         """What the feature levels put out for (B, 3, S, S) in [-1, 1]: frozen, the same in every training."""
-        x = enlarged(x)
+        x = self.frozen_input(x)
         outputs = []
         for level, layers in enumerate(self.levels, start=1):
             x = layers(x)
@@ -319,10 +337,10 @@ class PretrainedCFFN(FeatureNetwork):
                 outputs.append(x)
         return outputs
 
-    @staticmethod
-    def chunk_size(side: int, device: torch.device) -> int:
+    def chunk_size(self, side: int, device: torch.device) -> int:
         """Images of ``side`` pixels that the frozen levels had best be given at once."""
-        return max(1, (CPU_PIXELS if device.type == "cpu" else GPU_PIXELS) // side**2)
+        pixels = CPU_PIXELS if device.type == "cpu" else GPU_PIXELS
+        return max(1, pixels * ENLARGED**2 // (self.scale * side) ** 2)
 
     def level_shapes(self, numbers: int) -> list[tuple[int, int]]:
         """Side and channels of each feature level's activations of an image that has so many of them."""
@@ -350,7 +368,11 @@ class PretrainedCFFN(FeatureNetwork):
             activations = [torch.cat(part) for part in zip(*parts, strict=True)]
         else:
             activations = self.activations(x)
-        side = activations[0].shape[-1] * STRIDES[self.feature_levels[0] - 1] // 32
+        return activations, self._head_maps(activations, whole)
+
+    def _head_maps(self, activations: Sequence[torch.Tensor], whole: bool) -> list[torch.Tensor]:
+        """Maps of the levels' activations; ``whole``: of all images at once."""
+        side = max(1, activations[0].shape[-1] * STRIDES[self.feature_levels[0] - 1] // 32)
         maps = []
         for level, activation in zip(self.feature_levels, activations, strict=True):
             # In training the batch norms must see the whole batch.
@@ -359,22 +381,110 @@ class PretrainedCFFN(FeatureNetwork):
             else:
                 parts = activation.split(HEAD_IMAGES)
                 maps.append(torch.cat([self.heads[str(level)](part, side) for part in parts]))
-        return activations, maps
+        return maps
+
+
+# Heads on statistics of all frozen blocks, for portraits at their own size.
+#
+# Where in a portrait a trace lies says little. How strongly each channel answers over the whole picture, and
+# how evenly, says much, also of generators that were never seen. So a level puts out the mean and standard
+# deviation of every channel of all its blocks: a few thousand numbers, whatever the picture's size. The
+# picture is not enlarged, and the network's last blocks take part.
+
+STATISTICS_BLOCKS = ((0, 4), (4, 8), (8, 11), (11, 16))
+# Channels of all blocks of a level, twice.
+STATISTICS_CHANNELS = (2 * 104, 2 * 280, 2 * 336, 2 * 1088)
+# Keeps the slope of the square root finite where a channel is constant.
+VARIANCE_FLOOR = 1e-6
+
+
+def channel_statistics(x: torch.Tensor) -> torch.Tensor:
+    """(B, C, H, W) to (B, 2 C, 1, 1): mean and standard deviation of each channel over the picture."""
+    mean = x.mean(dim=(2, 3), keepdim=True)
+    variance = (x * x).mean(dim=(2, 3), keepdim=True) - mean * mean
+    return torch.cat([mean, (F.relu(variance) + VARIANCE_FLOOR).sqrt()], dim=1)
+
+
+class StatisticsCFFN(PretrainedCFFN):
+    """Heads learnt by pairs on means and deviations of all blocks of EfficientNet-Lite0."""
+
+    variant = "statistics"
+    blocks = STATISTICS_BLOCKS
+    channels = STATISTICS_CHANNELS
+    scale = 1
+
+    def __init__(
+        self, feature_levels: Sequence[int] = (2, 3, 4), unit_norm: bool = False, dropout: float = 0.0
+    ) -> None:
+        super().__init__(feature_levels, unit_norm, dropout)
+        with torch.no_grad():
+            for level in self.feature_levels:
+                # Nothing is averaged over places after the hidden layer, so embeddings would begin farther
+                # apart than those of other variants.
+                self.heads[str(level)].out.weight.div_(4)  # type: ignore[union-attr, operator]
+
+    def activations(self, x: torch.Tensor) -> list[torch.Tensor]:
+        """Statistics of the feature levels' blocks for (B, 3, S, S) in [-1, 1]: (B, 2 C, 1, 1) each."""
+        return self._run(x)[1]
+
+    def _run(self, x: torch.Tensor) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+        """What each feature level's last block puts out, and the statistics of all its blocks."""
+        x = self.frozen_input(x)
+        outputs, statistics = [], []
+        for level, layers in enumerate(self.levels, start=1):
+            parts = []
+            for layer in layers:  # type: ignore[attr-defined]
+                x = layer(x)
+                if not isinstance(layer, nn.Conv2d | nn.ReLU6):
+                    parts.append(channel_statistics(x))
+            if level in self.feature_levels:
+                outputs.append(x)
+                statistics.append(torch.cat(parts, dim=1))
+        return outputs, statistics
+
+    def block_statistics(self, block: torch.Tensor) -> list[torch.Tensor]:
+        """They are statistics already."""
+        return [block.flatten(1)]
+
+    def level_shapes(self, numbers: int) -> list[tuple[int, int]]:
+        """Side 1 and numbers of each feature level; ``numbers`` is their sum."""
+        shapes = [(1, self.channels[level - 1]) for level in self.feature_levels]
+        if sum(count for _, count in shapes) != numbers:
+            raise ValueError(f"feature levels have {shapes}, got {numbers} numbers in all")
+        return shapes
+
+    def blocks_and_maps(
+        self, x: torch.Tensor | Sequence[torch.Tensor]
+    ) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+        """As of the parent; a level's map is (B, 128, 1, 1).
+
+        Where ``x`` asks for derivatives, what stands for a level is the output of its last block,
+        (B, C, s, s), whose places can be told apart; else its statistics, (B, 2 C, 1, 1).
+        """
+        if isinstance(x, torch.Tensor) and x.requires_grad:
+            outputs, statistics = self._run(x)
+            return outputs, self._head_maps(statistics, whole=True)
+        return super().blocks_and_maps(x)
 
 
 # The variants of the CFFN by the names that params.yaml gives them.
 
 VARIANTS: dict[str, type[FeatureNetwork]] = {
-    network.variant: network for network in (CFFN, ResidualCFFN, PretrainedCFFN)
+    network.variant: network for network in (CFFN, ResidualCFFN, PretrainedCFFN, StatisticsCFFN)
 }
 
 
-def build_cffn(variant: str, feature_levels: Sequence[int], unit_norm: bool) -> FeatureNetwork:
-    """A network with random weights.
+def build_cffn(
+    variant: str, feature_levels: Sequence[int], unit_norm: bool, dropout: float = 0.0
+) -> FeatureNetwork:
+    """A network with random weights; ``dropout`` is for heads on frozen layers.
 
     Raises:
         ValueError: if there is no such variant.
     """
     if variant not in VARIANTS:
         raise ValueError(f"cffn variant must be one of {', '.join(VARIANTS)}, got {variant!r}")
-    return VARIANTS[variant](feature_levels, unit_norm)
+    network = VARIANTS[variant]
+    if issubclass(network, PretrainedCFFN):
+        return network(feature_levels, unit_norm, dropout)
+    return network(feature_levels, unit_norm)
