@@ -359,6 +359,20 @@ class LeaveOneOutParams(_Section):
         return self
 
 
+class ExternalParams(_Section):
+    """One image set on which nothing may train.
+
+    Attributes:
+        path: a folder, zip or tar of pictures.
+        kind: photographs, or fakes.
+        align: find the largest face of each picture and align it first.
+    """
+
+    path: InputPath
+    kind: Literal["real", "fake"]
+    align: bool = False
+
+
 class RobustnessParams(_Section):
     """Scores of the test images after corruptions of known strength.
 
@@ -419,6 +433,7 @@ class Params(_Section):
     activations: ActivationsParams = ActivationsParams()
     evaluate: EvaluateParams
     leave_one_out: LeaveOneOutParams
+    external: dict[GanName, ExternalParams] = {}
     robustness: RobustnessParams
     leaks: LeaksParams
     regression: dict[str, RegressionRule]
@@ -440,6 +455,20 @@ class Params(_Section):
             raise ValueError(f"held_out must name each GAN once, got {self.held_out}")
         if not self.training_gans:
             raise ValueError("held_out must leave at least one GAN to train on, got all of them")
+        return self
+
+    @model_validator(mode="after")
+    def _external_sets_are_nothing_else(self) -> Params:
+        for name, settings in self.external.items():
+            if name in self.gans or name == "test":
+                raise ValueError(f"external.{name} must have a name of its own, got that of another set")
+            paths = {gan.weights: f"gans.{key}.weights" for key, gan in self.gans.items()}
+            if self.data.source == "folder":
+                paths[self.data.root] = "data.root"
+            if settings.path in paths:
+                raise ValueError(
+                    f"external.{name}.path is {paths[settings.path]}, {settings.path!r}: it trains"
+                )
         return self
 
     @model_validator(mode="after")
@@ -599,19 +628,24 @@ def with_values(text: str, values: dict[str, Any], within: tuple[str, ...] = ())
         within: keys that lead to ``values``.
 
     Raises:
-        ParamsError: naming a key that the text does not have; only ``gans`` and ``regression`` take new ones.
+        ParamsError: naming a key that the text does not have; only ``gans``, ``external`` and
+            ``regression`` take new ones.
     """
     # What is removed goes last: a new entry is put below one that is there.
     for key, value in sorted(values.items(), key=lambda item: item[1] is None):
         keys = (*within, str(key))
         found = _entry(text, keys)
         if found is None:
-            section = _entry(text, within) if within in (("gans",), ("regression",)) else None
+            section = _entry(text, within) if within in (("gans",), ("regression",), ("external",)) else None
             if section is None:
                 name = ".".join(keys)
                 raise ParamsError(
                     f"{name} is called {RENAMED[name]} now" if name in RENAMED else f"unknown key {name}"
                 )
+            if not section[1].value:
+                start, end = section[1].start_mark.index, section[1].end_mark.index
+                text = text[:start] + _flow({key: value}) + text[end:]
+                continue
             last = section[1].value[-1]
             end = text.index("\n", last[1].end_mark.index) + 1
             line = f"{' ' * last[0].start_mark.column}{_flow(key)}: {_flow(value)}\n"

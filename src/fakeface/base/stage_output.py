@@ -108,6 +108,19 @@ def nested(report: dict[str, Any]) -> str:
     return f"mean AUROC on validation images of what was left out: {', '.join(parts)}"
 
 
+def external(report: dict[str, Any]) -> str:
+    """Sets of other people, from reports/external.json, laundered."""
+    block = report[LAUNDERED]
+    rows = [
+        (name, "photographs", str(found["n"]), f"{found['fpr']:.3f} false positives", "")
+        for name, found in block["real"].items()
+    ]
+    for name, found in block["fake"].items():
+        against = ", ".join(f"{other} {pair['auroc']:.3f}" for other, pair in found["against"].items())
+        rows.append((name, "fakes", str(found["n"]), f"{found['recall']:.3f} found", against))
+    return aligned(("set, laundered", "", "images", "at the threshold", "AUROC against"), rows, left=2)
+
+
 def robustness(report: dict[str, Any], headline: dict[str, Any]) -> str:
     """The worst conditions of reports/robustness.json, by family."""
     clean = next(iter(report["none"].values()))["auroc"]

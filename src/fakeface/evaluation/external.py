@@ -1,0 +1,202 @@
+"""Image sets of other people, on which nothing may train: scored at the frozen threshold, and measured."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from fakeface.base.errors import FakefaceError
+from fakeface.data.archives import open_archive
+from fakeface.data.faces import temporary_face_model
+from fakeface.data.image_sets import ImageSet, LeakError
+from fakeface.data.workers import Prepared, Rejected, default_workers, prepare_all
+from fakeface.detector.batches import DetectorData
+from fakeface.evaluation.leaks.duplicates import is_copy, near_duplicates
+from fakeface.metrics.scores import score_block
+from fakeface.params import PROTOCOLS
+
+logger = logging.getLogger(__name__)
+
+Kind = Literal["real", "fake"]
+# Photographs of the test split among the sets that fakes are measured against.
+TEST = "test"
+_LISTED = 5
+
+
+class ExternalSetError(FakefaceError, ValueError):
+    """An image set cannot be judged; the message names it."""
+
+
+@dataclass(frozen=True)
+class PreparedSet:
+    """Pictures of one set as the detector sees them.
+
+    Attributes:
+        name: of the set.
+        images: uint8 (N, S, S, 3).
+        files: for each ``name`` below the set's path, ``file_sha256``, and ``width`` and ``height`` in pixels.
+        rejected: what was left out, and why.
+    """
+
+    name: str
+    images: np.ndarray
+    files: pd.DataFrame
+    rejected: tuple[Rejected, ...]
+
+    def as_data(self) -> DetectorData:
+        """The images as one group of a test split."""
+        manifest = self.files[["name"]].assign(
+            source=self.name, split="test", sha256=self.files["file_sha256"]
+        )
+        part = ImageSet(self.images, manifest)
+        return DetectorData((part,), np.zeros(len(part), dtype=np.int64), manifest, ())
+
+
+def prepare_set(name: str, path: str | Path, image_size: int, *, align: bool) -> PreparedSet:
+    """Decode and prepare all pictures of a folder, zip or tar; what cannot be used is named and left out.
+
+    Args:
+        name: of the set, for messages.
+        path: where it is.
+        image_size: side of the prepared pictures.
+        align: find the largest face of each picture first.
+
+    Raises:
+        ArchiveError: if there is nothing at ``path``, or it holds no picture.
+        ExternalSetError: if none of its pictures can be used.
+    """
+    kept: list[Prepared] = []
+    rejected: list[Rejected] = []
+    with open_archive(Path(path)) as archive, ExitStack() as stack:
+        model = stack.enter_context(temporary_face_model()) if align else None
+        workers = default_workers(len(archive), align)
+        found = stack.enter_context(closing(prepare_all(archive, image_size, workers, model)))
+        for photograph in tqdm(found, desc=name, total=len(archive), unit="photo", disable=None):
+            if isinstance(photograph, Rejected):
+                logger.warning("%s: %s: left out, %s", name, photograph.name, photograph.reason)
+                rejected.append(photograph)
+            else:
+                kept.append(photograph)
+    if not kept:
+        reasons = "; ".join(f"{item.name}: {item.reason}" for item in rejected[:_LISTED])
+        raise ExternalSetError(f"{name}: {path}: none of {len(rejected)} pictures can be used: {reasons}")
+    columns = ("name", "file_sha256", "width", "height")
+    files = pd.DataFrame([[getattr(item, column) for column in columns] for item in kept], columns=columns)
+    return PreparedSet(name, np.stack([item.pixels for item in kept]), files, tuple(rejected))
+
+
+def refuse_training_images(prepared: PreparedSet, training: Sequence[ImageSet]) -> None:
+    """Refuse a set that shares a picture with training or validation.
+
+    Args:
+        prepared: the set.
+        training: image sets of photographs and fakes that the detector learnt from or was chosen by.
+
+    Raises:
+        LeakError: naming the set and the first pictures: the same file, or one that looks the same.
+    """
+    known = {
+        digest: str(name)
+        for part in training
+        if "file_sha256" in part.manifest
+        for digest, name in zip(part.manifest["file_sha256"], part.manifest["name"], strict=True)
+    }
+    pairs = [
+        f"{name} is {known[digest]}"
+        for name, digest in zip(prepared.files["name"], prepared.files["file_sha256"], strict=True)
+        if digest in known
+    ]
+    for part in training:
+        found = near_duplicates({"set": prepared.images, "training": np.asarray(part.images)})
+        pairs += [
+            f"{prepared.files['name'].iloc[pair['rows'][0]]} looks like "
+            f"{part.manifest['name'].iloc[pair['rows'][1]]}"
+            for pair in found["pairs"]
+            if is_copy(pair)
+        ]
+    if pairs:
+        raise LeakError(
+            f"external.{prepared.name}: {len(pairs)} pictures are in training, expected none: "
+            f"{'; '.join(pairs[:_LISTED])}"
+        )
+
+
+# Scores by protocol, float64 (N,) each, of one set.
+Scores = Mapping[str, np.ndarray]
+
+
+def set_report(
+    reals: Mapping[str, Scores],
+    fakes: Mapping[str, Scores],
+    threshold: float,
+    *,
+    bootstrap: int = 0,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Every set of photographs alone, and every set of fakes against every set of photographs.
+
+    Args:
+        reals: sets of photographs, by name.
+        fakes: sets of fakes, by name.
+        threshold: a picture is called fake if its score is above.
+        bootstrap, seed: of the intervals, see :func:`fakeface.metrics.scores.score_block`.
+
+    Returns:
+        ``threshold``; by protocol ``real.<set>``: ``n``, ``fpr``; ``fake.<set>``: ``n``, ``recall`` and
+        ``against.<set of photographs>``: ``auroc``, ``average_precision``; each with ``<name>_ci95`` where
+        there is a bootstrap.
+    """
+
+    def few(block: dict[str, Any], *names: str) -> dict[str, Any]:
+        return {key: value for key, value in block.items() if key.removesuffix("_ci95") in names}
+
+    def block(real: np.ndarray, fake: np.ndarray) -> dict[str, Any]:
+        labels = np.repeat([0, 1], [len(real), len(fake)])
+        return score_block(labels, np.concatenate([real, fake]), threshold, bootstrap=bootstrap, seed=seed)
+
+    nothing = np.empty(0)
+    result: dict[str, Any] = {"threshold": threshold}
+    for protocol in PROTOCOLS:
+        by_real = {name: scores[protocol] for name, scores in reals.items()}
+        by_fake = {name: scores[protocol] for name, scores in fakes.items()}
+        result[protocol] = {
+            "real": {
+                name: {"n": len(scores), **few(block(scores, nothing), "fpr")}
+                for name, scores in by_real.items()
+            },
+            "fake": {
+                name: {
+                    "n": len(scores),
+                    **few(block(nothing, scores), "recall"),
+                    "against": {
+                        other: few(block(photographs, scores), "auroc", "average_precision")
+                        for other, photographs in by_real.items()
+                    },
+                }
+                for name, scores in by_fake.items()
+            },
+        }
+    return result
+
+
+def external_headline(report: dict[str, Any]) -> dict[str, Any]:
+    """Content of metrics/external.json, laundered: FPR of photographs, recall and AUROC of fakes, by set."""
+    block = report[PROTOCOLS[0]]
+    return {
+        **{name: {"fpr": figures["fpr"]} for name, figures in block["real"].items()},
+        **{
+            name: {
+                "recall": figures["recall"],
+                "auroc": {other: pair["auroc"] for other, pair in figures["against"].items()},
+            }
+            for name, figures in block["fake"].items()
+        },
+    }
