@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,17 @@ def test_a_profile_keeps_comments_and_takes_changes(project: Path) -> None:
     )
     main(["use", "default"])
     assert Path("params.yaml").read_bytes() == Path("profiles/default.yaml").read_bytes()
+
+
+def test_external_sets_are_added_one_by_one(project: Path) -> None:
+    sets = {"faces": {"path": "a.zip", "kind": "fake"}, "snaps": {"path": "b, c.zip", "kind": "real"}}
+    main(["use", "default", *(f"external.{name}={json.dumps(value)}" for name, value in sets.items())])
+    found = load_params().external
+    assert {name: {"path": one.path, "kind": one.kind} for name, one in found.items()} == sets
+    with pytest.raises(ParamsError, match=r"external.dcgan must have a name of its own"):
+        main(["use", "default", 'external.dcgan={"path": "a.zip", "kind": "fake"}'])
+    with pytest.raises(ParamsError, match=r"external.own.path is data.root, 'a.zip': it trains"):
+        main(["use", "celeba-10k", "data.root=a.zip", 'external.own={"path": "a.zip", "kind": "real"}'])
 
 
 def test_a_profile_adds_and_removes_gans(project: Path) -> None:

@@ -642,9 +642,11 @@ def with_values(text: str, values: dict[str, Any], within: tuple[str, ...] = ())
                 raise ParamsError(
                     f"{name} is called {RENAMED[name]} now" if name in RENAMED else f"unknown key {name}"
                 )
-            if not section[1].value:
+            if section[1].flow_style:
                 start, end = section[1].start_mark.index, section[1].end_mark.index
-                text = text[:start] + _flow({key: value}) + text[end:]
+                inner = text[start + 1 : end - 1].strip()
+                entry = f"{_flow(key)}: {_flow(value)}"
+                text = f"{text[:start]}{{{f'{inner}, ' if inner else ''}{entry}}}{text[end:]}"
                 continue
             last = section[1].value[-1]
             end = text.index("\n", last[1].end_mark.index) + 1

@@ -42,7 +42,7 @@ class PreparedSet:
     Attributes:
         name: of the set.
         images: uint8 (N, S, S, 3).
-        files: for each ``name`` below the set's path, ``file_sha256``, and ``width`` and ``height`` in pixels.
+        files: for each ``name`` below the set's path, ``file_sha256``, ``width`` and ``height`` in pixels.
         rejected: what was left out, and why.
     """
 
