@@ -7,6 +7,7 @@ import pandas as pd
 from fakeface.base.errors import one_line_errors
 from fakeface.base.runtime import make_fabric
 from fakeface.data.collect import write_table
+from fakeface.data.faces import FRAMINGS
 from fakeface.data.image_sets import Folders
 from fakeface.detector.batches import load_split, load_training
 from fakeface.detector.detector import Detector
@@ -22,7 +23,13 @@ if __name__ == "__main__":
         params = load_params()
         settings = params.external[name]
         detector = Detector.load("models/cffn.safetensors", "models/cn.safetensors", make_fabric(params))
-        prepared = prepare_set(name, settings.path, params.image_size, align=settings.align)
+        prepared = prepare_set(
+            name,
+            settings.path,
+            params.image_size,
+            align=settings.align,
+            framing=FRAMINGS[params.data.framing],
+        )
         folders = Folders()
         for data in (
             load_training(folders, params.training_gans),

@@ -38,6 +38,7 @@ IN_A_SMALL_CLONE = [
     "python -m fakeface.reporting.studies table curation",
     "dvc plots show",
     "dvc repro bundle",
+    "dvc repro external bundle",
     "dvc repro report",
     "fakeface predict picture.jpg folder_of_pictures",
     "fakeface predict picture.jpg",
@@ -91,6 +92,9 @@ PROFILES = {
     "python -m fakeface.params use celeba": "dvc repro",
     "python -m fakeface.params use celeba && dvc repro": "true",
     "python -m fakeface.params use celeba-10k data.root=celeba_10k.zip": "dvc repro",
+    "python -m fakeface.params use portraits data.root=photographs.zip gans.stylegan.weights=stylegan.zip": "dvc repro external",
+    "python -m fakeface.params use portraits data.root=photographs.zip gans.stylegan.weights=stylegan.zip "
+    "'external.snapshots={path: snapshots.zip, kind: real}'": "dvc repro external",
 }
 # One shell runs them all, on the small clone's photographs and for a few seconds.
 ZOO = [
@@ -116,6 +120,7 @@ ELSEWHERE = {
         "tests/apps/test_score.py",
         '@pytest.mark.parametrize("engine", ["local", "ray"])',
     ),
+    "fakeface benchmark --real photographs --fake fakes": ("tests/apps/test_benchmark.py", '["benchmark", '),
     "fakeface demo": ("tests/apps/demo/test_page.py", "fakeface.apps.cli"),
     "python benchmarks/suite.py": ("tests/test_benchmarks.py", "suite.py"),
 }

@@ -49,10 +49,14 @@ def test_code_deps_are_what_the_scripts_reach(name: str) -> None:
     assert stage_deps.updated(text, path.parent) == text, "run: python tools/stage_deps.py"
 
 
-def test_only_what_is_used_counts_and_infrastructure_never(project: Path) -> None:
+def test_only_what_is_used_counts_and_infrastructure_never(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     script = project / "pipeline" / "train.py"
     assert stage_deps.code_deps(script) == ["src/fakeface/data/make.py", "src/fakeface/detector"]
     (project / "src/fakeface/detector/more.py").write_text("def more(): pass\n")
+    assert stage_deps.code_deps(script) == ["src/fakeface/data/make.py", "src/fakeface/detector"]
+    monkeypatch.setattr(stage_deps, "AS_ONE", ())
     assert stage_deps.code_deps(script) == ["src/fakeface/data/make.py", "src/fakeface/detector/train.py"]
 
 

@@ -72,13 +72,16 @@ class DataParams(_Section):
     Attributes:
         root: for ``folder``: the photographs, a folder, zip or tar. For ``celeba``: a folder that may hold
             the official files. ``celeba-mini`` does not read it.
-        align: find the largest face of each photograph and lay it over CelebA's template first; for a
-            folder of photographs that nobody aligned.
+        align: find the largest face of each photograph and lay it over the template of ``framing`` first;
+            for a folder of photographs that nobody aligned.
+        framing: how a face lies in a prepared picture, and what the detector aligns pictures to:
+            ``celeba``, the face from near, or ``ffhq``, the whole head.
     """
 
     source: Literal["celeba-mini", "celeba", "folder"]
     root: InputPath = "photographs"
     align: bool = False
+    framing: Literal["celeba", "ffhq"] = "celeba"
     splits: SplitParams
     max_corrupt_fraction: Fraction = 0.01
 
@@ -642,7 +645,7 @@ def with_values(text: str, values: dict[str, Any], within: tuple[str, ...] = ())
                 raise ParamsError(
                     f"{name} is called {RENAMED[name]} now" if name in RENAMED else f"unknown key {name}"
                 )
-            if section[1].flow_style:
+            if getattr(section[1], "flow_style", False):
                 start, end = section[1].start_mark.index, section[1].end_mark.index
                 inner = text[start + 1 : end - 1].strip()
                 entry = f"{_flow(key)}: {_flow(value)}"

@@ -14,8 +14,9 @@ from fakeface.base.files import save_tensors
 from fakeface.detector.calibration import UNCALIBRATED, Calibration
 from fakeface.detector.decision import DecisionRule, load_cn, save_cn
 from fakeface.detector.score_offset import NO_SCORE_OFFSET, ScoreOffset
+from fakeface.models.cffn import build_cffn
 from fakeface.models.cn import ClassificationNetwork
-from fakeface.models.weights import DetectorWeightsError, load_cffn
+from fakeface.models.weights import DetectorWeightsError, load_cffn, save_cffn
 
 OFFSET = ScoreOffset((-9.1, 0.1 + 0.2, 1 / 3), -2.5, 0.01)
 PLATT = Calibration("platt", 0.1 + 0.2, -1 / 3)
@@ -121,7 +122,27 @@ def test_tensors_that_do_not_fit_are_refused(file: Path) -> None:
             load_cn(file)
 
 
+@pytest.mark.parametrize("variant", ["pretrained", "statistics"])
+def test_frozen_layers_are_not_stored_and_others_are_refused(variant: str, tmp_path: Path) -> None:
+    path = tmp_path / "cffn.safetensors"
+    cffn = build_cffn(variant, (2, 4), unit_norm=False).eval()
+    save_cffn(path, cffn, 64)
+    with safe_open(path, framework="pt") as stored:
+        assert {name.split(".")[0] for name in stored.keys()} == {"heads"}  # noqa: SIM118
+    x = torch.randn(2, 3, 64, 64)
+    assert torch.equal(load_cffn(path)[0](x), cffn(x))
+    with torch.no_grad():
+        next(cffn.levels.parameters()).add_(1e-6)  # type: ignore[union-attr, operator]
+    save_cffn(path, cffn, 64)
+    with pytest.raises(
+        DetectorWeightsError, match="trained on frozen layers of sha256 .*, the installed ones have"
+    ):
+        load_cffn(path)
+
+
 def test_a_cffn_without_its_description_is_refused(tmp_path: Path) -> None:
     save_tensors(tmp_path / "cffn.safetensors", {}, {"network": '"cffn"', "variant": '"paper"'})
-    with pytest.raises(DetectorWeightsError, match="the header lacks feature_levels, image_size, unit_norm"):
+    with pytest.raises(
+        DetectorWeightsError, match="the header lacks feature_levels, frozen_sha256, image_size, unit_norm"
+    ):
         load_cffn(tmp_path / "cffn.safetensors")

@@ -143,6 +143,9 @@ def test_features_are_the_embedding_and_what_the_levels_put_out(variant: str) ->
     with torch.no_grad():
         blocks, _ = cffn.blocks_and_maps(x)
         np.testing.assert_allclose(embedding, cffn(x).numpy(), atol=1e-5)
+    if variant == "statistics":
+        np.testing.assert_allclose(levels, torch.cat(blocks, dim=1)[..., 0, 0].numpy(), atol=1e-4)
+        return
     channels = [block.shape[1] for block in blocks]
     assert levels.shape == (9, 2 * sum(channels))
     np.testing.assert_allclose(levels[:, : channels[0]], blocks[0].mean(dim=(2, 3)).numpy(), atol=1e-4)

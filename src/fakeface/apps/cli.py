@@ -31,6 +31,16 @@ SCORE_CODES = """exit codes:
   2  nothing was written: no usable detector, no pictures, or the output is of another job"""
 
 
+BENCHMARK = (
+    "Score labelled pictures as they are, compressed, and rescaled and compressed, and say how good the "
+    "detector is on them. One class alone gives false positives or recall."
+)
+BENCHMARK_CODES = """exit codes:
+  0  every picture was judged
+  1  some were left out, the others were judged
+  2  nothing was measured: no usable detector, or fewer than 20 usable pictures of a class"""
+
+
 def parser() -> argparse.ArgumentParser:
     """Of all commands."""
     top = argparse.ArgumentParser(prog="fakeface", description="A detector of GAN-made face photographs.")
@@ -74,13 +84,31 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--batch-size", type=_positive, default=64, help="faces a pass (%(default)s)")
 
     command = commands.add_parser(
+        "benchmark",
+        help="measure a detector on your own pictures",
+        description=BENCHMARK,
+        epilog=BENCHMARK_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.set_defaults(run=benchmark)
+    for kind, text in (("real", "photographs"), ("fake", "fakes")):
+        command.add_argument(
+            f"--{kind}", nargs="+", default=[], metavar="PATH", help=f"folders, zips or tars of {text}"
+        )
+    _add_detector(command)
+    command.add_argument("--no-align", action="store_true", help="pictures are aligned faces already")
+    command.add_argument("--json", type=Path, metavar="FILE", help="write all figures")
+    command.add_argument("--html", type=Path, metavar="FILE", help="write a page with the worst errors")
+    _add_device(command)
+
+    command = commands.add_parser(
         "export",
         help="write the detector as ONNX",
         description="Write the detector as one ONNX file, and compare its scores with PyTorch's.",
         epilog="exit codes: 0 written, 2 not written",
     )
     command.set_defaults(run=export)
-    _add_detector(command)
+    _add_detector(command, "models/detector")
     command.add_argument(
         "--out", type=Path, default=Path("detector.onnx"), help="file to write (%(default)s)"
     )
@@ -92,7 +120,7 @@ def parser() -> argparse.ArgumentParser:
         epilog="exit codes: 0 ended by Ctrl-C, 2 not served",
     )
     command.set_defaults(run=demo)
-    _add_detector(command)
+    _add_detector(command, "models/detector")
     samples = "folder with real/ and fake/ of the pipeline, whose test images are offered (%(default)s)"
     command.add_argument("--samples", type=Path, default=Path("data"), help=samples)
     host = "address to listen on (%(default)s: for this machine alone)"
@@ -102,8 +130,9 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def _add_detector(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--detector", default="models/detector", help="folder of a detector (%(default)s)")
+def _add_detector(command: argparse.ArgumentParser, default: str = "portraits") -> None:
+    text = "portraits or celeba, which come with fakeface, or the folder of a detector (%(default)s)"
+    command.add_argument("--detector", default=default, help=text)
 
 
 def _add_device(command: argparse.ArgumentParser) -> None:
@@ -122,10 +151,9 @@ def predict(options: argparse.Namespace) -> int:
     from fakeface.apps.judge import expand, judge
     from fakeface.apps.output import write_csv, write_json_lines, write_overlays, write_table
     from fakeface.bundle.bundle import load_bundle
-    from fakeface.data.faces import FaceFinder
 
     bundle = load_bundle(options.detector, options.device)
-    finder = None if options.no_align else FaceFinder(bundle.faces)
+    finder = None if options.no_align else bundle.finder()
     pictures = judge(expand(options.paths, sys.stdin), bundle.detector, finder, bundle.attribution)
     if options.json:
         written = write_json_lines(pictures, sys.stdout)
@@ -151,10 +179,11 @@ def score(options: argparse.Namespace) -> int:
         raise FakefaceError(f"--out must be a .parquet file, got {options.out}")
     from fakeface.apps.score_job import ENGINES, parts_of, run_job
     from fakeface.apps.shards import Settings, plan
-    from fakeface.bundle.bundle import check_files, read_manifest
+    from fakeface.bundle.bundle import check_files, find_detector, read_manifest
 
-    manifest = read_manifest(Path(options.detector))
-    check_files(Path(options.detector), manifest)
+    folder = find_detector(options.detector)
+    manifest = read_manifest(folder)
+    check_files(folder, manifest)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     workers = options.workers or _default_workers(options.device, cores)
     settings = Settings(
@@ -179,6 +208,28 @@ def _default_workers(device: str, cores: int) -> int:
 
     gpus = 0 if device == "cpu" else torch.cuda.device_count()
     return min(cores, 4 * gpus) if gpus else cores
+
+
+def benchmark(options: argparse.Namespace) -> int:
+    """Measure the detector on labelled pictures."""
+    from fakeface.apps.benchmark import BenchmarkError, as_html, as_markdown, measure, score_class
+    from fakeface.base.files import write_json, write_text
+    from fakeface.bundle.bundle import load_bundle
+
+    if not options.real and not options.fake:
+        raise BenchmarkError("expected pictures after --real, --fake or both, got none")
+    bundle = load_bundle(options.detector, options.device)
+    align = not options.no_align
+    real = score_class(bundle, "real", options.real, align=align)
+    fake = score_class(bundle, "fake", options.fake, align=align)
+    report = measure(bundle, real, fake)
+    print(as_markdown(report, options.detector))
+    if options.json:
+        write_json(options.json, report)
+    if options.html:
+        parts = [part for part in (real, fake) if part is not None]
+        write_text(options.html, as_html(report, options.detector, parts))
+    return int(bool(report["left_out"]))
 
 
 def export(options: argparse.Namespace) -> int:

@@ -199,7 +199,7 @@ def faces_of(image: Image.Image, image_size: int, finder: FaceFinder | None) -> 
         left, top, right, bottom = (float(value) for value in face.box)
         judged = Judged((left, top, right, bottom))
         try:
-            pixels = preprocess(align(image, face.landmarks, image_size), image_size)
+            pixels = preprocess(align(image, face.landmarks, image_size, finder.framing), image_size)
             result.append(replace(judged, pixels=pixels))
         except FaceTooSmallError as error:
             result.append(replace(judged, reason=str(error)))

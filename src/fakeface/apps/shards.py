@@ -16,7 +16,6 @@ from fakeface.apps.judge import NO_PICTURES, PictureError, judge_contents, pictu
 from fakeface.base.errors import FakefaceError
 from fakeface.bundle.bundle import load_bundle
 from fakeface.data.archives import IMAGE_SUFFIXES, Archive, ArchiveError, open_archive
-from fakeface.data.faces import FaceFinder
 
 SCHEMA = pa.schema(
     [
@@ -130,7 +129,7 @@ class Scorer:
         torch.set_num_threads(settings.threads)
         self.settings = settings
         self.bundle = load_bundle(settings.detector, settings.device)
-        self.finder = FaceFinder(self.bundle.faces, threads=settings.threads) if settings.align else None
+        self.finder = self.bundle.finder(settings.threads) if settings.align else None
         # An archive stays open from one shard to the next of the same source.
         self._opened = ExitStack()
         self._source: str | None = None

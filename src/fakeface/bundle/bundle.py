@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
 import torch
 from lightning_fabric import Fabric
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -14,8 +15,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from fakeface.base.downloads import sha256_of
 from fakeface.base.errors import FakefaceError
 from fakeface.base.runtime import FABRIC_PRECISION
+from fakeface.data.faces import FaceFinder, Framing, cached_face_model
 from fakeface.detector.attribution_head import AttributionHead, load_head
 from fakeface.detector.detector import Detector
+from fakeface.params import ProtocolsParams
 
 # detector.json: what a bundle holds, checked when it is read.
 
@@ -28,6 +31,10 @@ FORMAT_VERSION = 1
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+# Detectors that come with fakeface, by the names that commands take; the first is the default.
+RELEASED = ("portraits", "celeba")
 
 
 class BundleError(FakefaceError, ValueError):
@@ -85,7 +92,10 @@ class Attribution(_Part):
 
 
 class Manifest(_Part):
-    """The whole of detector.json."""
+    """The whole of detector.json.
+
+    ``metrics`` are those of reports/evaluation.json, ``external`` those of reports/external.json.
+    """
 
     format: Literal["fakeface-detector"] = "fakeface-detector"
     format_version: Annotated[int, Field(ge=1)] = FORMAT_VERSION
@@ -98,7 +108,18 @@ class Manifest(_Part):
     training: Training
     attribution: Attribution
     metrics: dict[str, Any]
+    external: dict[str, Any] | None = None
     licence: str
+
+
+def find_detector(name: str | Path) -> Path:
+    """The folder of a released detector, or the path as it stands.
+
+    A folder of that name in the working directory counts only if it is given as a path, ``./celeba``.
+    """
+    if str(name) not in RELEASED:
+        return Path(name)
+    return Path(__file__).parents[1] / "detectors" / str(name)
 
 
 def read_manifest(folder: str | Path) -> Manifest:
@@ -136,7 +157,7 @@ def read_manifest(folder: str | Path) -> Manifest:
 
 # Read a bundle and check that nothing in it was changed.
 
-_NEEDED = (CFFN_FILE, CN_FILE, ATTRIBUTION_FILE, FACES_FILE)
+_NEEDED = (CFFN_FILE, CN_FILE, ATTRIBUTION_FILE)
 
 
 @dataclass(frozen=True)
@@ -147,13 +168,41 @@ class Bundle:
         manifest: what it says of itself.
         detector: the networks with thresholds and calibration.
         attribution: which GAN made a fake; None: it learnt from too few to tell.
-        faces: ONNX file of the face detector.
+        faces: ONNX file of the face detector, or None: it comes from its wheel, see :meth:`face_model`.
     """
 
     manifest: Manifest
     detector: Detector
     attribution: AttributionHead | None
-    faces: Path
+    faces: Path | None
+
+    def face_model(self) -> Path:
+        """The ONNX file of the face detector; of a released detector it is fetched once.
+
+        Raises:
+            WheelError: if it cannot be fetched.
+        """
+        return self.faces or cached_face_model()
+
+    @property
+    def framing(self) -> Framing:
+        """How faces lay in the pictures of the training."""
+        said = self.manifest.preprocessing
+        return Framing(*said.alignment_size, np.array(said.alignment_landmarks))
+
+    @property
+    def protocols(self) -> ProtocolsParams:
+        """The chains that the detector was trained and tested under."""
+        return ProtocolsParams.model_validate(self.manifest.training.params["protocols"])
+
+    def finder(self, threads: int | None = None) -> FaceFinder:
+        """Finds faces, and lays them over the template of this detector's training.
+
+        Raises:
+            WheelError: as :meth:`face_model`.
+            FaceModelError: if the file is no face detector.
+        """
+        return FaceFinder(self.face_model(), threads=threads, framing=self.framing)
 
 
 def check_files(folder: Path, manifest: Manifest) -> None:
@@ -179,14 +228,14 @@ def load_bundle(folder: str | Path, device: str = "auto") -> Bundle:
     """A bundle's networks, on a device.
 
     Args:
-        folder: as :func:`fakeface.bundle.write.write_bundle` made it.
+        folder: as :func:`fakeface.bundle.write.write_bundle` made it, or the name of a released detector.
         device: ``auto`` (a GPU where there is one), ``cpu`` or ``cuda``.
 
     Raises:
         BundleError: if it is no bundle, damaged, altered, contradictory or of a newer format.
         DetectorWeightsError: if weights do not fit their network.
     """
-    folder = Path(folder)
+    folder = find_detector(folder)
     manifest = read_manifest(folder)
     check_files(folder, manifest)
     if device == "cuda" and not torch.cuda.is_available():
@@ -208,4 +257,5 @@ def load_bundle(folder: str | Path, device: str = "auto") -> Bundle:
             f"{folder}: attribution names {', '.join(manifest.attribution.gans)} in detector.json, "
             f"{', '.join(attribution.gans)} in the weights"
         )
-    return Bundle(manifest, detector, attribution if attribution.gans else None, folder / FACES_FILE)
+    faces = folder / FACES_FILE if FACES_FILE in manifest.files else None
+    return Bundle(manifest, detector, attribution if attribution.gans else None, faces)

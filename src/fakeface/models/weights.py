@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Collection
 from pathlib import Path
@@ -13,18 +14,44 @@ from torch import nn
 
 from fakeface.base.errors import FakefaceError
 from fakeface.base.files import save_tensors
-from fakeface.models.cffn import VARIANTS, FeatureNetwork, build_cffn
+from fakeface.models.cffn import VARIANTS, FeatureNetwork, PretrainedCFFN, build_cffn
 
-CFFN_KEYS = ("variant", "feature_levels", "unit_norm", "image_size")
+CFFN_KEYS = ("variant", "feature_levels", "unit_norm", "image_size", "frozen_sha256")
+# Tensors of frozen layers, which come from their own package.
+FROZEN = "levels."
 
 
 class DetectorWeightsError(FakefaceError, ValueError):
     """A weights file is damaged or belongs to another network."""
 
 
-def save_module(path: str | Path, module: nn.Module, header: dict[str, Any]) -> None:
-    """Write the tensors of a module, and a header of values that JSON knows; ``network`` names its kind."""
-    save_tensors(path, module.state_dict(), {key: json.dumps(value) for key, value in header.items()})
+def save_module(
+    path: str | Path, module: nn.Module, header: dict[str, Any], without: Collection[str] = ()
+) -> None:
+    """Write the tensors of a module, and a header of values that JSON knows; ``network`` names its kind.
+
+    Tensors whose names are in ``without`` are left out.
+    """
+    tensors = {name: tensor for name, tensor in module.state_dict().items() if name not in without}
+    save_tensors(path, tensors, {key: json.dumps(value) for key, value in header.items()})
+
+
+def frozen_tensors(cffn: FeatureNetwork) -> dict[str, torch.Tensor]:
+    """Tensors of the layers that no training changes, by name; none of a network that learns all of them."""
+    if not isinstance(cffn, PretrainedCFFN):
+        return {}
+    return {name: tensor for name, tensor in cffn.state_dict().items() if name.startswith(FROZEN)}
+
+
+def frozen_sha256(cffn: FeatureNetwork) -> str | None:
+    """Over the frozen layers' names and values; None without any."""
+    tensors = frozen_tensors(cffn)
+    if not tensors:
+        return None
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def load_tensors(
@@ -63,22 +90,27 @@ def fill_module(path: Path, module: nn.Module, tensors: dict[str, torch.Tensor])
 
 
 def save_cffn(path: str | Path, cffn: FeatureNetwork, image_size: int) -> None:
-    """Write a CFFN and the side of the images that it was trained on."""
+    """Write what a CFFN learnt, and the side of the images that it was trained on.
+
+    Frozen layers stand for themselves by their checksum.
+    """
     header = {
         "network": "cffn",
         "variant": cffn.variant,
         "feature_levels": list(cffn.feature_levels),
         "unit_norm": cffn.unit_norm,
         "image_size": image_size,
+        "frozen_sha256": frozen_sha256(cffn),
     }
-    save_module(path, cffn, header)
+    save_module(path, cffn, header, without=frozen_tensors(cffn))
 
 
 def load_cffn(path: str | Path) -> tuple[FeatureNetwork, int]:
     """The CFFN of a file, in evaluation mode, and its image size.
 
     Raises:
-        DetectorWeightsError: if the file is absent, damaged or of another network.
+        DetectorWeightsError: if the file is absent, damaged or of another network, or the frozen layers here
+            are not those that it was trained on.
     """
     path = Path(path)
     tensors, header = load_tensors(path, "cffn", CFFN_KEYS)
@@ -86,5 +118,10 @@ def load_cffn(path: str | Path) -> tuple[FeatureNetwork, int]:
         known = ", ".join(VARIANTS)
         raise DetectorWeightsError(f"{path}: variant must be one of {known}, got {header['variant']!r}")
     cffn = build_cffn(header["variant"], header["feature_levels"], header["unit_norm"])
-    fill_module(path, cffn, tensors)
+    if (found := frozen_sha256(cffn)) != header["frozen_sha256"]:
+        raise DetectorWeightsError(
+            f"{path}: trained on frozen layers of sha256 {header['frozen_sha256']}, the installed ones have "
+            f"{found}"
+        )
+    fill_module(path, cffn, tensors | frozen_tensors(cffn))
     return cffn.eval(), int(header["image_size"])

@@ -27,6 +27,7 @@ from typing import Any, NoReturn
 
 from fakeface.base.files import write_text
 from fakeface.base.markdown import MISSING, TableError, get, markdown_table, number, read_json
+from fakeface.bundle.write import external_tables
 from fakeface.params import PROTOCOLS
 from fakeface.reporting.fold_tables import folds_table
 from fakeface.reporting.generator_tables import cards_table, memorisation_table, speed_tables
@@ -237,6 +238,9 @@ def _make(arguments: argparse.Namespace, folder: Path) -> str:
         return speed_tables(folder / arguments.path, arguments.part)
     if arguments.command == "study":
         return STUDY_TABLES[arguments.name](folder / arguments.folder / STUDIES[arguments.name].results.name)
+    if arguments.command == "external":
+        path = folder / arguments.reports / "external.json"
+        return external_tables(get(read_json(path), path, arguments.protocol))
     return compare_table(
         folder / arguments.first, folder / arguments.second, arguments.names, arguments.protocol
     )
@@ -266,6 +270,9 @@ def _parser() -> argparse.ArgumentParser:
     folds = commands.add_parser("folds", help="unseen GANs, detector by detector")
     folds.add_argument("--reports", type=Path, default=Path("reports"), metavar="DIR")
     folds.add_argument("--protocols", nargs="+", choices=PROTOCOLS, default=PROTOCOLS)
+    external = commands.add_parser("external", help="image sets on which nothing trained")
+    external.add_argument("--reports", type=Path, default=Path("reports"), metavar="DIR")
+    external.add_argument("--protocol", choices=PROTOCOLS, default="laundered")
     cards = commands.add_parser("cards", help="the generators trained here")
     cards.add_argument("folder", type=Path, metavar="DIR")
     memorisation = commands.add_parser("memorisation", help="distances to the nearest training photograph")

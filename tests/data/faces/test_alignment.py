@@ -6,13 +6,14 @@ import math
 
 import numpy as np
 import pytest
+from conftest import random_picture
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 from scipy.ndimage import center_of_mass
 from scipy.optimize import least_squares
 
-from fakeface.data.faces import TEMPLATE, FaceFinder, FaceTooSmallError, align, similarity
+from fakeface.data.faces import FRAMINGS, TEMPLATE, FaceFinder, FaceTooSmallError, align, similarity
 from fakeface.data.preprocess import preprocess
 
 
@@ -64,6 +65,14 @@ def test_landmarks_end_on_the_template(degrees: float, scale: float, shift: tupl
         row, column = center_of_mass(light[top : top + 15, left : left + 15])
         assert abs(left + column + 0.5 - x) < 0.8
         assert abs(top + row + 0.5 - y) < 0.8
+
+
+def test_a_portrait_that_is_framed_already_stays_as_it_is() -> None:
+    ffhq = FRAMINGS["ffhq"]
+    image = random_picture(0).resize((256, 256))
+    aligned = align(image, ffhq.landmarks, 160, ffhq)
+    assert aligned.size == (256, 256)
+    assert np.abs(np.asarray(aligned).astype(int) - np.asarray(image)).max() <= 1
 
 
 def test_a_face_too_small_is_refused_with_its_size() -> None:

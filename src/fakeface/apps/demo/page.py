@@ -188,7 +188,7 @@ def serve(detector: str, samples: Path, host: str, port: int, device: str = "aut
     """
     for_strangers = not _is_loopback(host)
     bundle = load_bundle(detector, device)
-    finder = FaceFinder(bundle.faces)
+    finder = bundle.finder()
     size = bundle.detector.image_size
     offered = sample_pictures(samples, tuple(bundle.manifest.training.n_fakes), size)
     if for_strangers:

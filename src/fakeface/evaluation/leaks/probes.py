@@ -15,7 +15,7 @@ from tqdm import tqdm
 from fakeface.base.errors import FakefaceError
 from fakeface.data.archives import open_archive
 from fakeface.data.augmentation.laundering import launder
-from fakeface.data.faces import FaceFinder, temporary_face_model
+from fakeface.data.faces import FRAMINGS, FaceFinder, temporary_face_model
 from fakeface.data.image_sets import SPLITS, ImageSet, ImageSetError, Split, evenly_spaced
 from fakeface.data.sources import IMAGES_ARCHIVE
 from fakeface.evaluation.leaks.duplicates import (
@@ -180,7 +180,10 @@ def _measure_route(params: Params, data: ProbedData) -> Figures:
                 f"{archive.path}: lacks {unknown[0]}, which is among the prepared photographs"
             )
         aligned = params.data.align
-        finder = FaceFinder(stack.enter_context(temporary_face_model())) if aligned else None
+        finder = None
+        if aligned:
+            model = stack.enter_context(temporary_face_model())
+            finder = FaceFinder(model, framing=FRAMINGS[params.data.framing])
         squares = native_squares(archive, manifest["name"], size, finder)
         routed = fakes_route(squares, len(manifest), size)
     protocols = {name: getattr(params.protocols, name) for name in PROTOCOLS}
