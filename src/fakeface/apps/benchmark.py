@@ -133,7 +133,9 @@ def measure(bundle: Bundle, real: Scored | None, fake: Scored | None) -> dict[st
         block = score_block(labels, scores, threshold, bootstrap=BOOTSTRAP)
         if real is not None:
             block["at"] = {
-                f"{level:g}": _operating_point(real.scores[protocol], fake, protocol, level)
+                f"{level:g}": _operating_point(
+                    real.scores[protocol], None if fake is None else fake.scores[protocol], level
+                )
                 for level in LEVELS
             }
         block["sources"] = {
@@ -155,13 +157,14 @@ def measure(bundle: Bundle, real: Scored | None, fake: Scored | None) -> dict[st
 
 
 def _operating_point(
-    photographs: np.ndarray, fake: Scored | None, protocol: str, level: float
+    photographs: np.ndarray, fakes: np.ndarray | None, level: float
 ) -> dict[str, float | None]:
+    """Where ``level`` of the photographs are called fake, from scores float64 (N,)."""
     threshold = choose_threshold(photographs, level)
     return {
         "threshold": threshold,
         "fpr": float((photographs > threshold).mean()),
-        "recall": None if fake is None else float((fake.scores[protocol] > threshold).mean()),
+        "recall": None if fakes is None else float((fakes > threshold).mean()),
     }
 
 

@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from fakeface import __version__
@@ -47,14 +47,21 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"fakeface {__version__}")
     commands = top.add_subparsers(required=True, metavar="COMMAND")
 
-    command = commands.add_parser(
-        "predict",
-        help="judge pictures: real, fake or unsure",
-        description="Find the faces in pictures, align them, and say of each how likely a GAN made it.",
-        epilog=PREDICT_CODES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    command.set_defaults(run=predict)
+    def added(
+        run: Callable[[argparse.Namespace], int], summary: str, description: str, codes: str
+    ) -> argparse.ArgumentParser:
+        command = commands.add_parser(
+            run.__name__,
+            help=summary,
+            description=description,
+            epilog=codes,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        command.set_defaults(run=run)
+        return command
+
+    text = "Find the faces in pictures, align them, and say of each how likely a GAN made it."
+    command = added(predict, "judge pictures: real, fake or unsure", text, PREDICT_CODES)
     paths = "pictures, folders, or - for a list on stdin"
     command.add_argument("paths", nargs="+", metavar="PATH", help=paths)
     _add_detector(command)
@@ -65,14 +72,7 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--explain", metavar="DIR", type=Path, help="write a heatmap of each face")
     _add_device(command)
 
-    command = commands.add_parser(
-        "score",
-        help="judge any number of pictures into a Parquet file",
-        description=SCORE,
-        epilog=SCORE_CODES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    command.set_defaults(run=score)
+    command = added(score, "judge any number of pictures into a Parquet file", SCORE, SCORE_CODES)
     command.add_argument("sources", nargs="+", metavar="FOLDER_OR_ARCHIVE")
     command.add_argument("--out", type=Path, required=True, help="file to write, .parquet")
     _add_detector(command)
@@ -83,14 +83,7 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--shard-size", type=_positive, default=1000, help="pictures a shard (%(default)s)")
     command.add_argument("--batch-size", type=_positive, default=64, help="faces a pass (%(default)s)")
 
-    command = commands.add_parser(
-        "benchmark",
-        help="measure a detector on your own pictures",
-        description=BENCHMARK,
-        epilog=BENCHMARK_CODES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    command.set_defaults(run=benchmark)
+    command = added(benchmark, "measure a detector on your own pictures", BENCHMARK, BENCHMARK_CODES)
     for kind, text in (("real", "photographs"), ("fake", "fakes")):
         command.add_argument(
             f"--{kind}", nargs="+", default=[], metavar="PATH", help=f"folders, zips or tars of {text}"
@@ -101,25 +94,15 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--html", type=Path, metavar="FILE", help="write a page with the worst errors")
     _add_device(command)
 
-    command = commands.add_parser(
-        "export",
-        help="write the detector as ONNX",
-        description="Write the detector as one ONNX file, and compare its scores with PyTorch's.",
-        epilog="exit codes: 0 written, 2 not written",
-    )
-    command.set_defaults(run=export)
+    text = "Write the detector as one ONNX file, and compare its scores with PyTorch's."
+    command = added(export, "write the detector as ONNX", text, "exit codes: 0 written, 2 not written")
     _add_detector(command, "models/detector")
     command.add_argument(
         "--out", type=Path, default=Path("detector.onnx"), help="file to write (%(default)s)"
     )
 
-    command = commands.add_parser(
-        "demo",
-        help="judge pictures on a web page",
-        description="Serve a web page on which pictures are dropped and judged. Ctrl-C ends it.",
-        epilog="exit codes: 0 ended by Ctrl-C, 2 not served",
-    )
-    command.set_defaults(run=demo)
+    text = "Serve a web page on which pictures are dropped and judged. Ctrl-C ends it."
+    command = added(demo, "judge pictures on a web page", text, "exit codes: 0 ended by Ctrl-C, 2 not served")
     _add_detector(command, "models/detector")
     samples = "folder with real/ and fake/ of the pipeline, whose test images are offered (%(default)s)"
     command.add_argument("--samples", type=Path, default=Path("data"), help=samples)
@@ -212,12 +195,10 @@ def _default_workers(device: str, cores: int) -> int:
 
 def benchmark(options: argparse.Namespace) -> int:
     """Measure the detector on labelled pictures."""
-    from fakeface.apps.benchmark import BenchmarkError, as_html, as_markdown, measure, score_class
+    from fakeface.apps.benchmark import as_html, as_markdown, measure, score_class
     from fakeface.base.files import write_json, write_text
     from fakeface.bundle.bundle import load_bundle
 
-    if not options.real and not options.fake:
-        raise BenchmarkError("expected pictures after --real, --fake or both, got none")
     bundle = load_bundle(options.detector, options.device)
     align = not options.no_align
     real = score_class(bundle, "real", options.real, align=align)

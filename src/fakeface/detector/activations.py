@@ -38,7 +38,8 @@ from fakeface.detector.batches import to_input
 from fakeface.detector.frozen_onnx import INPUT, to_onnx
 from fakeface.detector.score_offset import missing_detail
 from fakeface.detector.views import GivenPixels, Views
-from fakeface.models.cffn import ENLARGED, FeatureNetwork, NetworkInput, PretrainedCFFN
+from fakeface.models.cffn import CPU_PIXELS, GPU_PIXELS, FeatureNetwork, NetworkInput, PretrainedCFFN
+from fakeface.models.weights import frozen_sha256
 from fakeface.params import ActivationsParams, Params
 
 # Unless FAKEFACE_CACHE names a folder, which copies of the workspace then share.
@@ -87,11 +88,8 @@ class FrozenLevels:
         self.network, self.fabric = network, fabric
         precision = str(fabric.strategy.precision.precision)
         self.by_onnx = fabric.device.type == "cpu" and precision == "32-true"
-        weights = hashlib.sha256()
-        for name, tensor in network.levels.state_dict().items():
-            weights.update(name.encode() + tensor.cpu().numpy().tobytes())
         self.identity = {
-            "weights": weights.hexdigest(),
+            "weights": frozen_sha256(network),
             "variant": network.variant,
             "levels": list(network.feature_levels),
             "device": device_name(fabric.device),
@@ -109,9 +107,8 @@ class FrozenLevels:
     def __call__(self, pixels: np.ndarray) -> np.ndarray:
         """uint8 (B, S, S, 3) to records uint8 (B, 8 + 2 x numbers)."""
         side, device = pixels.shape[1], self.fabric.device
-        chunk = self.network.chunk_size(side, device)
-        if self.by_onnx:
-            chunk = max(1, ONNX_PIXELS * ENLARGED**2 // (self.network.scale * side) ** 2)
+        pixels_at_once = CPU_PIXELS if device.type == "cpu" else GPU_PIXELS
+        chunk = self.network.chunk_size(side, ONNX_PIXELS if self.by_onnx else pixels_at_once)
         # Always as many at once: another number of images may round otherwise.
         padded = np.concatenate([pixels, np.repeat(pixels[-1:], -len(pixels) % chunk, axis=0)])
         parts = []

@@ -15,13 +15,15 @@ from tqdm import tqdm
 
 from fakeface.base.errors import FakefaceError
 from fakeface.data.archives import open_archive
-from fakeface.data.faces import CELEBA, Framing, temporary_face_model
-from fakeface.data.image_sets import ImageSet, LeakError
+from fakeface.data.faces import CELEBA, FRAMINGS, Framing, temporary_face_model
+from fakeface.data.image_sets import Folders, ImageSet, LeakError
 from fakeface.data.workers import Prepared, Rejected, default_workers, prepare_all
-from fakeface.detector.batches import DetectorData
+from fakeface.detector.batches import DetectorData, load_split, load_training
+from fakeface.detector.detector import Detector
+from fakeface.evaluation.evaluate import predict_protocols
 from fakeface.evaluation.leaks.duplicates import is_copy, near_duplicates
 from fakeface.metrics.scores import score_block
-from fakeface.params import PROTOCOLS
+from fakeface.params import PROTOCOLS, Params
 
 logger = logging.getLogger(__name__)
 
@@ -132,8 +134,61 @@ def refuse_training_images(prepared: PreparedSet, training: Sequence[ImageSet]) 
         )
 
 
+def score_external(
+    params: Params, name: str, detector: Detector, folders: Folders
+) -> tuple[pd.DataFrame, PreparedSet]:
+    """Scores of ``external.<name>`` under the three protocols.
+
+    Returns:
+        A row a picture: ``name``, ``score_<protocol>`` rounded to six decimals; and the set.
+
+    Raises:
+        LeakError: if it shares a picture with training, see :func:`refuse_training_images`.
+        ArchiveError, ExternalSetError: as :func:`prepare_set`.
+    """
+    settings, framing = params.external[name], FRAMINGS[params.data.framing]
+    prepared = prepare_set(name, settings.path, params.image_size, align=settings.align, framing=framing)
+    training = load_training(folders, params.training_gans)
+    validation = load_split(folders.real, folders.fake, params.training_gans, "val")
+    for data in (training, validation):
+        refuse_training_images(prepared, data.sets)
+    predictions = predict_protocols(params, detector, prepared.as_data())
+    scores = {f"score_{key}": predicted.scores.round(6) for key, predicted in predictions.items()}
+    return pd.DataFrame({"name": prepared.files["name"], **scores}), prepared
+
+
+def external_report(
+    params: Params, threshold: float, tables: Mapping[str, pd.DataFrame], predictions: pd.DataFrame
+) -> dict[str, Any]:
+    """:func:`set_report` of the sets in ``external``, with the photographs of the test split among them.
+
+    Args:
+        params: which sets are photographs; bootstrap and seed.
+        threshold: of the detector.
+        tables: of each set, as :func:`score_external` returns them.
+        predictions: data/predictions.csv.
+    """
+    by_kind: dict[str, dict[str, Scores]] = {
+        "real": {TEST: _scores(predictions[predictions["gan"] == ""])},
+        "fake": {},
+    }
+    for name, settings in params.external.items():
+        by_kind[settings.kind][name] = _scores(tables[name])
+    return set_report(
+        by_kind["real"],
+        by_kind["fake"],
+        threshold,
+        bootstrap=params.evaluate.bootstrap,
+        seed=params.seed,
+    )
+
+
 # Scores by protocol, float64 (N,) each, of one set.
 Scores = Mapping[str, np.ndarray]
+
+
+def _scores(table: pd.DataFrame) -> Scores:
+    return {name: table[f"score_{name}"].to_numpy() for name in PROTOCOLS}
 
 
 def set_report(

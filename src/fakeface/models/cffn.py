@@ -337,9 +337,8 @@ class PretrainedCFFN(FeatureNetwork):
                 outputs.append(x)
         return outputs
 
-    def chunk_size(self, side: int, device: torch.device) -> int:
-        """Images of ``side`` pixels that the frozen levels had best be given at once."""
-        pixels = CPU_PIXELS if device.type == "cpu" else GPU_PIXELS
+    def chunk_size(self, side: int, pixels: int) -> int:
+        """How many images of ``side`` pixels go at once; ``pixels``: of all of them, if enlarged twofold."""
         return max(1, pixels * ENLARGED**2 // (self.scale * side) ** 2)
 
     def level_shapes(self, numbers: int) -> list[tuple[int, int]]:
@@ -363,7 +362,7 @@ class PretrainedCFFN(FeatureNetwork):
         if not isinstance(x, torch.Tensor):
             activations = list(x)
         elif not whole:
-            chunks = x.split(self.chunk_size(x.shape[-1], x.device))
+            chunks = x.split(self.chunk_size(x.shape[-1], CPU_PIXELS))
             parts = [self.activations(chunk) for chunk in chunks]
             activations = [torch.cat(part) for part in zip(*parts, strict=True)]
         else:
@@ -418,10 +417,10 @@ class StatisticsCFFN(PretrainedCFFN):
     ) -> None:
         super().__init__(feature_levels, unit_norm, dropout)
         with torch.no_grad():
-            for level in self.feature_levels:
+            for head in self.heads.values():
                 # Nothing is averaged over places after the hidden layer, so embeddings would begin farther
                 # apart than those of other variants.
-                self.heads[str(level)].out.weight.div_(4)  # type: ignore[union-attr, operator]
+                head.get_parameter("out.weight").div_(4)
 
     def activations(self, x: torch.Tensor) -> list[torch.Tensor]:
         """Statistics of the feature levels' blocks for (B, 3, S, S) in [-1, 1]: (B, 2 C, 1, 1) each."""
@@ -433,7 +432,7 @@ class StatisticsCFFN(PretrainedCFFN):
         outputs, statistics = [], []
         for level, layers in enumerate(self.levels, start=1):
             parts = []
-            for layer in layers:  # type: ignore[attr-defined]
+            for layer in layers.children():
                 x = layer(x)
                 if not isinstance(layer, nn.Conv2d | nn.ReLU6):
                     parts.append(channel_statistics(x))
