@@ -77,6 +77,15 @@ def test_classes_that_size_tells_apart_are_warned_of(
     )
 
 
+def test_names_of_folders_are_no_html(detector: Path, tmp_path: Path) -> None:
+    page = tmp_path / "out.html"
+    real = pictures(tmp_path / "real" / "<img src=x onerror=alert(1)>|", range(20)).parent
+    assert run(detector, "--real", real, "--html", page) == 0
+    text = page.read_text()
+    assert "<img src=x" not in text
+    assert "real/&lt;img src=x onerror=alert(1)&gt;|</td>" in text
+
+
 def test_one_class_alone(detector: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out.json"
     assert run(detector, "--real", pictures(tmp_path / "real", range(20)), "--json", out) == 0

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from markdown_it import MarkdownIt
 from PIL import Image
+from tqdm import tqdm
 
 from fakeface.base.errors import FakefaceError
 from fakeface.base.markdown import markdown_table, number
@@ -98,11 +99,9 @@ def _sources(part: PreparedSet) -> list[str]:
 
 def _scores(bundle: Bundle, part: PreparedSet, kind: ViewKind) -> np.ndarray:
     views = every_view(part.as_data(), kind, seed=0)
+    starts = tqdm(range(0, len(views), BATCH), desc=f"{part.name}: {kind.name}", unit="batch", disable=None)
     return np.concatenate(
-        [
-            bundle.detector.score_and_embed(views[start : start + BATCH].pixels, BATCH)[0]
-            for start in range(0, len(views), BATCH)
-        ]
+        [bundle.detector.score_and_embed(views[start : start + BATCH].pixels, BATCH)[0] for start in starts]
     )
 
 
@@ -215,7 +214,7 @@ def as_markdown(report: dict[str, Any], detector: str) -> str:
         ]
         lines.append(markdown_table(["to call fake", "threshold", "fakes found"], rows))
     rows = [
-        [source, kind, str(found["n"])]
+        [source.replace("|", r"\|").replace("\n", " "), kind, str(found["n"])]
         + [
             number(report[protocol]["sources"][kind][source]["called_fake"])
             for protocol in reversed(PROTOCOLS)
@@ -238,7 +237,9 @@ _STYLE = (
 
 def as_html(report: dict[str, Any], detector: str, parts: Sequence[Scored]) -> str:
     """One self-contained page: the report, and the pictures that the detector got most wrong, as prepared."""
-    body = MarkdownIt().enable("table").render(as_markdown(report, detector))
+    # Names of folders are other people's: no HTML of theirs goes into the page.
+    markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
+    body = markdown.render(as_markdown(report, detector))
     for part in parts:
         scores = part.scores["clean"]
         order = np.argsort(scores if part.kind == "fake" else -scores, kind="stable")[:SHOWN]

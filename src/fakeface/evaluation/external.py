@@ -114,23 +114,22 @@ def refuse_training_images(prepared: PreparedSet, training: Sequence[ImageSet]) 
         if "file_sha256" in part.manifest
         for digest, name in zip(part.manifest["file_sha256"], part.manifest["name"], strict=True)
     }
-    pairs = [
-        f"{name} is {known[digest]}"
-        for name, digest in zip(prepared.files["name"], prepared.files["file_sha256"], strict=True)
+    names = prepared.files["name"].tolist()
+    # The first reason of each picture.
+    found = {
+        name: f"{name} is {known[digest]}"
+        for name, digest in zip(names, prepared.files["file_sha256"], strict=True)
         if digest in known
-    ]
+    }
     for part in training:
-        found = near_duplicates({"set": prepared.images, "training": np.asarray(part.images)})
-        pairs += [
-            f"{prepared.files['name'].iloc[pair['rows'][0]]} looks like "
-            f"{part.manifest['name'].iloc[pair['rows'][1]]}"
-            for pair in found["pairs"]
-            if is_copy(pair)
-        ]
-    if pairs:
+        near = near_duplicates({"set": prepared.images, "training": np.asarray(part.images)})
+        for pair in filter(is_copy, near["pairs"]):
+            name, other = names[pair["rows"][0]], part.manifest["name"].iloc[pair["rows"][1]]
+            found.setdefault(name, f"{name} looks like {other}")
+    if found:
         raise LeakError(
-            f"external.{prepared.name}: {len(pairs)} pictures are in training, expected none: "
-            f"{'; '.join(pairs[:_LISTED])}"
+            f"external.{prepared.name}: {len(found)} pictures are in training, expected none: "
+            f"{'; '.join(list(found.values())[:_LISTED])}"
         )
 
 
