@@ -120,3 +120,12 @@ def test_the_map_says_what_a_stage_follows() -> None:
     assert "| `make@…` | Fakes |  |" in text
     assert "| `use` | Uses | `make` |" in text
     assert "old" not in text
+
+
+@pytest.mark.parametrize("name", stage_deps.PIPELINES)
+def test_the_lock_file_holds_stages_that_exist(name: str) -> None:
+    """DVC keeps what a removed stage left there, and parses it at every call."""
+    lock = (ROOT / name).with_name("dvc.lock")
+    stages = yaml.safe_load((ROOT / name).read_text(encoding="utf-8"))["stages"]
+    locked = yaml.safe_load(lock.read_text(encoding="utf-8"))["stages"]
+    assert {entry.split("@")[0] for entry in locked} <= set(stages)

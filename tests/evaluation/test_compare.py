@@ -21,8 +21,7 @@ from fakeface.evaluation.compare import (
     fold_metrics,
     read_folds,
 )
-from fakeface.evaluation.fold_scores import DETECTOR, FoldScores, FoldScoresError
-from fakeface.evaluation.folds import make_fold
+from fakeface.evaluation.folds import DETECTOR, FoldScores, FoldScoresError, make_fold
 from fakeface.params import Params, load_params
 from fakeface.reporting.fold_tables import folds_table
 

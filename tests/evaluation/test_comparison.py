@@ -10,7 +10,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from fakeface.evaluation.compare import gains, summary
-from fakeface.evaluation.fold_scores import FoldScores, FoldScoresError, Run, joined
+from fakeface.evaluation.folds import FoldScores, FoldScoresError, Run, joined
 from fakeface.metrics.scores import METRICS, bootstrap_samples, mean_block, score_block
 
 PROTOCOLS = ("laundered", "mild", "clean")

@@ -28,8 +28,7 @@ from fakeface.data.preprocess import LUMA
 from fakeface.detector.activations import Activations
 from fakeface.detector.batches import DetectorData, refuse_held_out
 from fakeface.detector.views import GivenPixels, ViewKind, Views, every_view, threshold_kinds
-from fakeface.evaluation.fold_scores import FoldScores
-from fakeface.evaluation.folds import Fold
+from fakeface.evaluation.folds import Fold, FoldScores
 from fakeface.evaluation.leave_one_out import Method, Trained, score_fold, with_cffn
 from fakeface.metrics.extractors import extract, open_extractor
 from fakeface.metrics.thresholds import choose_threshold

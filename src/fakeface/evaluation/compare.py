@@ -11,8 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fakeface.evaluation.fold_scores import CORRUPTED, DETECTOR, FoldScores, joined
-from fakeface.evaluation.folds import Fold, make_fold
+from fakeface.evaluation.folds import CORRUPTED, DETECTOR, Fold, FoldScores, joined, make_fold
 from fakeface.metrics.scores import bootstrap_samples, interval, mean_block
 from fakeface.params import PROTOCOLS, Params
 

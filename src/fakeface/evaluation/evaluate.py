@@ -17,7 +17,7 @@ from fakeface.detector.batches import DetectorData
 from fakeface.detector.detector import Detector
 from fakeface.detector.views import Views, corrupted_test_kind, every_view, protocol_kinds
 from fakeface.evaluation.abstention import abstention_block
-from fakeface.evaluation.fold_scores import CORRUPTED
+from fakeface.evaluation.folds import CORRUPTED
 from fakeface.metrics.scores import score_block
 from fakeface.params import PROTOCOLS, Params
 

@@ -18,8 +18,7 @@ from fakeface.detector.train_cffn import CffnTrainer
 from fakeface.detector.train_cn import train_cn
 from fakeface.detector.views import Views
 from fakeface.evaluation.evaluate import in_turns, views_of_test
-from fakeface.evaluation.fold_scores import DETECTOR, FoldScores, Run
-from fakeface.evaluation.folds import Fold, fold_params, nested_folds
+from fakeface.evaluation.folds import DETECTOR, Fold, FoldScores, Run, fold_params, nested_folds
 from fakeface.params import Params
 
 # One fold: train on some GANs, several times, and score the test images of those left out.

@@ -13,7 +13,7 @@ import yaml
 
 from fakeface.base.errors import FakefaceError
 from fakeface.base.files import write_json
-from fakeface.evaluation.fold_scores import CORRUPTED
+from fakeface.evaluation.folds import CORRUPTED
 from fakeface.params import PROTOCOLS
 
 # What all experiments have in common. Three GANs of different architecture are left to learn from, so a fold
