@@ -23,7 +23,11 @@ IMAGES = {"data/real", "data/fake", "data/curated"}
 WHO_TRAINS = {"gans", "held_out"}
 
 # Read only in branches that a run with small params does not take.
-OTHER_BRANCHES = {("curate", "quality"), ("leak_probes", "data.framing")}
+OTHER_BRANCHES = {
+    ("curate", "quality"),
+    ("leak_probes", "data.framing"),
+    ("histories", "data.framing"),
+}
 
 # How much is kept of what could be computed again; results do not depend on it.
 WITHOUT_EFFECT = {"activations.max_gigabytes"}

@@ -270,6 +270,7 @@ class CffnParams(_Section):
     mirror: bool
     pseudo_fakes: Fraction
     corrupted: Fraction
+    reuploaded: Fraction = 0.0
     crop: Annotated[int, Field(ge=32, multiple_of=32)] | None = None
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     views: ViewsParams | None = None

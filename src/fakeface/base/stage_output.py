@@ -131,6 +131,19 @@ def robustness(report: dict[str, Any], headline: dict[str, Any]) -> str:
     return f"AUROC {MISSING if clean is None else f'{clean:.3f}'} as prepared; at the worst strength: {worst}"
 
 
+def histories(report: dict[str, Any]) -> str:
+    """Figures of reports/histories.json by history, laundered."""
+    rows = [
+        (name, f"{block['fpr']:.3f}", _plain(block["auroc"]), _plain((block["probe"] or {}).get("auroc")))
+        for name, block in report["photographs"].items()
+    ]
+    text = aligned(("photographs, laundered", "false positives", "AUROC", "probe"), rows)
+    of_fakes = [
+        (name, f"{block['recall']:.3f}", _plain(block["auroc"])) for name, block in report["fakes"].items()
+    ]
+    return text + "\n" + aligned(("fakes, laundered", "found", "AUROC"), of_fakes)
+
+
 def leaks(report: dict[str, Any]) -> str:
     """One line of reports/leaks.json."""
     words = {True: "passed", False: "FAILED", None: "cannot be told"}

@@ -19,7 +19,7 @@ import numpy as np
 
 from fakeface.base.streams import random_stream
 from fakeface.data.augmentation.corruptions import random_corruption
-from fakeface.data.augmentation.laundering import launder_one
+from fakeface.data.augmentation.laundering import launder_one, reuploaded
 from fakeface.data.augmentation.pseudo_fakes import pseudo_fake
 from fakeface.detector.batches import DetectorData
 from fakeface.params import PROTOCOLS, Params, ProtocolParams
@@ -42,6 +42,8 @@ class ViewKind:
         corrupted: share of the views that are corrupted before laundering
             (:mod:`fakeface.data.augmentation.corruptions`).
         crop: side of the square that is cut out at a random place, in pixels; None for the whole image.
+        reuploaded: share of the views that are compressed and rescaled before everything else
+            (:func:`fakeface.data.augmentation.laundering.reuploaded`).
     """
 
     name: str
@@ -49,6 +51,7 @@ class ViewKind:
     mirror: bool = False
     corrupted: float = 0.0
     crop: int | None = None
+    reuploaded: float = 0.0
 
     def of(self, image: np.ndarray, rng: np.random.Generator, pseudo: bool = False) -> np.ndarray:
         """One view: uint8 (S, S, 3) to the same, or to (crop, crop, 3).
@@ -63,6 +66,8 @@ class ViewKind:
             image = pseudo_fake(image, rng)
         if self.mirror and rng.random() < 0.5:
             image = image[:, ::-1]
+        if self.reuploaded and rng.random() < self.reuploaded:
+            image = reuploaded(image, rng)
         if self.corrupted and rng.random() < self.corrupted:
             image = random_corruption(np.ascontiguousarray(image), rng)
         image = launder_one(image, self.protocols, rng)
@@ -75,12 +80,14 @@ class ViewKind:
 def training_kind(params: Params) -> ViewKind:
     """What the CFFN is trained on."""
     cffn = params.cffn
-    return ViewKind("training", tuple(params.training_protocols), cffn.mirror, cffn.corrupted, cffn.crop)
+    protocols = tuple(params.training_protocols)
+    return ViewKind("training", protocols, cffn.mirror, cffn.corrupted, cffn.crop, cffn.reuploaded)
 
 
 def whole_kind(params: Params, protocols: Sequence[ProtocolParams]) -> ViewKind:
     """Training images that are neither cut nor turned: what the CN and attribution are trained on."""
-    return ViewKind("whole", tuple(protocols), corrupted=params.cffn.corrupted)
+    cffn = params.cffn
+    return ViewKind("whole", tuple(protocols), corrupted=cffn.corrupted, reuploaded=cffn.reuploaded)
 
 
 def validation_kind(protocols: Sequence[ProtocolParams]) -> ViewKind:
@@ -89,8 +96,12 @@ def validation_kind(protocols: Sequence[ProtocolParams]) -> ViewKind:
 
 
 def threshold_kinds(params: Params) -> list[ViewKind]:
-    """Validation photographs under each protocol of the training: the threshold holds under every one."""
-    return [ViewKind(f"threshold {i}", (protocol,)) for i, protocol in enumerate(params.training_protocols)]
+    """Validation photographs under each chain of the training: the threshold holds under every one."""
+    protocols = params.training_protocols
+    kinds = [ViewKind(f"threshold {i}", (protocol,)) for i, protocol in enumerate(protocols)]
+    if params.cffn.reuploaded:
+        kinds.append(ViewKind("threshold reuploaded", tuple(protocols), reuploaded=1.0))
+    return kinds
 
 
 def score_offset_kind() -> ViewKind:
@@ -160,7 +171,15 @@ class Views:
     def keys(self) -> list[bytes]:
         """16 bytes a view: equal for equal views of equal pixels, and else different."""
         protocols = [protocol.model_dump() for protocol in self.kind.protocols]
-        kind = [self.kind.name, protocols, self.kind.mirror, self.kind.corrupted, self.kind.crop, self.seed]
+        kind = [
+            self.kind.name,
+            protocols,
+            self.kind.mirror,
+            self.kind.corrupted,
+            self.kind.crop,
+            self.kind.reuploaded,
+            self.seed,
+        ]
         prefix = hashlib.sha256(json.dumps(kind).encode())
         keys = []
         for place in range(len(self)):

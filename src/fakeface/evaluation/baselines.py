@@ -438,6 +438,7 @@ COMPARED: dict[str, Method] = {
         pairing="batch",
         pseudo_fakes=0.0,
         corrupted=0.0,
+        reuploaded=0.0,
         crop=None,
     ),
     "cross_entropy": with_cffn(loss="cross_entropy", pairing="batch"),

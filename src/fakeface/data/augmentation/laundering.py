@@ -28,11 +28,13 @@ def is_identity(protocol: ProtocolParams) -> bool:
     return not rescales and protocol.jpeg_quality is None
 
 
-def rescaled(picture: Image.Image, scale: float) -> Image.Image:
-    """Down to ``scale`` and back by Pillow's antialiased bicubic."""
+def rescaled(
+    picture: Image.Image, scale: float, kernel: Image.Resampling = Image.Resampling.BICUBIC
+) -> Image.Image:
+    """To ``scale`` and back by one of Pillow's antialiased kernels."""
     width, height = picture.size
-    small = (max(1, round(width * scale)), max(1, round(height * scale)))
-    return picture.resize(small, Image.Resampling.BICUBIC).resize((width, height), Image.Resampling.BICUBIC)
+    between = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return picture.resize(between, kernel).resize((width, height), kernel)
 
 
 def through_file(picture: Image.Image, kind: str, **options: Any) -> Image.Image:
@@ -41,6 +43,31 @@ def through_file(picture: Image.Image, kind: str, **options: Any) -> Image.Image
     picture.save(buffer, format=kind, **options)
     with Image.open(buffer) as read:
         return read.convert("RGB")
+
+
+# What a site may do to an upload: kernels, the range of JPEG qualities, the smallest scale.
+_KERNELS = (Image.Resampling.BILINEAR, Image.Resampling.BICUBIC, Image.Resampling.LANCZOS)
+_UPLOAD_QUALITY, _UPLOAD_SCALE = (50, 95), 0.5
+
+
+def reuploaded(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Compressed first, then rescaled: laundering in the other order, as a site does it to an upload.
+
+    JPEG of quality 50 to 95, then to a random scale of 0.5 to 1 and back, by a random kernel.
+
+    Args:
+        image: uint8 (H, W, 3).
+        rng: source of the draws, always three.
+
+    Returns:
+        uint8 (H, W, 3).
+    """
+    quality, scale, kernel = rng.random(3)
+    low, high = _UPLOAD_QUALITY
+    picture = Image.fromarray(np.ascontiguousarray(image))
+    picture = through_file(picture, "JPEG", quality=low + int(quality * (high - low + 1)))
+    chosen = _KERNELS[int(kernel * len(_KERNELS))]
+    return np.asarray(rescaled(picture, _UPLOAD_SCALE + scale * (1 - _UPLOAD_SCALE), chosen), dtype=np.uint8)
 
 
 def launder_one(

@@ -15,9 +15,10 @@ from fakeface.data.preprocess import CorruptImageError, decode
 from fakeface.gans.loaders.checkpoints import checked_file
 from fakeface.params import GanParams
 
-# Shares of the pictures. A split takes no more of its share than `generate` asks for.
+# Shares of the pictures, as photographs have them by default: fakes that others made are scarce, too. A split
+# takes no more of its share than `generate` asks for.
 VAL_FRACTION = 0.15
-TEST_FRACTION = 0.3
+TEST_FRACTION = 0.15
 
 
 class FolderError(FakefaceError, ValueError):
