@@ -19,7 +19,7 @@ import sys
 import numpy as np
 from timing import rate
 from fakeface.detector.activations import FrozenLevels
-from fakeface.detector.batches import to_input
+from fakeface.models.cffn import to_input
 from fakeface.models.cffn import PretrainedCFFN
 from fakeface.params import load_params
 from fakeface.base.runtime import make_fabric

@@ -22,8 +22,8 @@ from torch import nn
 
 from fakeface.base.onnx_session import open_session
 from fakeface.base.runtime import FABRIC_PRECISION
-from fakeface.bundle.bundle import load_bundle
 from fakeface.bundle.export import INPUT, OUTPUTS, write_onnx
+from fakeface.bundle.networks import load_networks
 from fakeface.data.archives import open_archive
 from fakeface.data.preprocess import decode, preprocess
 from fakeface.detector.decision import DecisionRule
@@ -101,7 +101,7 @@ def measure(bundle: str, archive: Path, device: str, seconds: float, repeats: in
     import timm
     from torchvision.models import resnet50, vit_l_16
 
-    detector = load_bundle(bundle, device).detector
+    detector = load_networks(bundle, device).detector
     where = detector.fabric.device
     contents, few = files(archive, BATCH), files(archive, LARGE_BATCH)
     paper = Detector(

@@ -20,8 +20,9 @@ from torchvision.transforms import v2
 
 from fakeface.base.runtime import make_fabric
 from fakeface.data.image_sets import ImageSet
-from fakeface.detector.batches import DetectorData, to_input
+from fakeface.detector.batches import DetectorData
 from fakeface.detector.train_cffn import CffnTrainer
+from fakeface.models.cffn import to_input
 from fakeface.models.losses import all_pairs_loss, branch_pairs_loss
 from fakeface.params import Params
 

@@ -5,8 +5,8 @@ from tqdm import tqdm
 from fakeface.base import stage_output
 from fakeface.base.errors import one_line_errors
 from fakeface.base.runtime import write_figures
-from fakeface.bundle.bundle import load_bundle
 from fakeface.bundle.export import TOLERANCE, check_export, write_onnx
+from fakeface.bundle.networks import load_networks
 from fakeface.data.image_sets import Folders
 from fakeface.detector.batches import load_split
 from fakeface.params import load_params
@@ -14,7 +14,7 @@ from fakeface.params import load_params
 if __name__ == "__main__":
     with one_line_errors():
         params = load_params()
-        detector = load_bundle("models/detector", "cpu").detector
+        detector = load_networks("models/detector", "cpu").detector
         write_onnx(detector, "models/detector.onnx")
         folders = Folders()
         test = load_split(folders.real, folders.fake, list(params.gans), "test")

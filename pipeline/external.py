@@ -7,14 +7,14 @@ import pandas as pd
 from fakeface.base import stage_output
 from fakeface.base.errors import one_line_errors
 from fakeface.base.runtime import write_figures
-from fakeface.detector.decision import load_cn
+from fakeface.detector.decision import load_rule
 from fakeface.evaluation.external import external_headline, external_report
 from fakeface.params import load_params
 
 if __name__ == "__main__":
     with one_line_errors():
         params = load_params()
-        _, rule = load_cn("models/cn.safetensors")
+        rule = load_rule("models/cn.safetensors")
         tables = {name: pd.read_csv(Path(f"reports/external/{name}.csv")) for name in params.external}
         predictions = pd.read_csv("data/predictions.csv", keep_default_na=False)
         report = external_report(params, rule.threshold, tables, predictions)

@@ -10,12 +10,13 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from fakeface.base.files import explain_mismatch, save_tensors
+from fakeface.base.files import explain_mismatch
+from fakeface.base.tensors import save_tensors
 
 METADATA = {key: f"value of {key}" for key in "fedcba"}
 WRITE = f"""
 import sys, torch
-from fakeface.base.files import save_tensors
+from fakeface.base.tensors import save_tensors
 save_tensors(sys.argv[1], {{"b": torch.arange(5), "a": torch.ones(2, 3).half()}}, {METADATA!r})
 """
 

@@ -11,6 +11,7 @@ import torch
 from bundles import make_bundle
 
 from fakeface.bundle.bundle import MANIFEST_FILE, BundleError, load_bundle, read_manifest
+from fakeface.bundle.networks import load_networks
 from fakeface.bundle.write import write_bundle
 from fakeface.models.weights import load_cffn
 
@@ -26,7 +27,7 @@ def bundle(tmp_path: Path) -> Path:
 
 
 def test_networks_and_decision_come_back(bundle: Path) -> None:
-    loaded = load_bundle(bundle, "cpu")
+    loaded = load_networks(bundle, "cpu")
     made, size = load_cffn(bundle.parent / "cffn.safetensors")
     assert loaded.detector.image_size == size == 64
     for name, tensor in made.state_dict().items():

@@ -16,12 +16,12 @@ from fakeface.base import code
 from fakeface.base.runtime import make_fabric
 from fakeface.detector import activations
 from fakeface.detector.activations import Activations, FrozenLevels, NetworkInputs, RecordStore
-from fakeface.detector.batches import DetectorData, load_split, to_input
+from fakeface.detector.batches import DetectorData, load_split
 from fakeface.detector.decision import DecisionRule
 from fakeface.detector.detector import Detector
 from fakeface.detector.train_cffn import CffnTrainer
 from fakeface.detector.views import GivenPixels, every_view, protocol_kinds, training_kind
-from fakeface.models.cffn import PretrainedCFFN, StatisticsCFFN
+from fakeface.models.cffn import PretrainedCFFN, StatisticsCFFN, to_input
 from fakeface.models.cn import ClassificationNetwork
 from fakeface.params import ActivationsParams, Params
 

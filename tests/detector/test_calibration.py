@@ -20,19 +20,14 @@ from detector.conftest import ROOT
 from fakeface.base.runtime import make_fabric
 from fakeface.data.augmentation.corruptions import corrupt
 from fakeface.detector.batches import load_split
-from fakeface.detector.calibration import (
-    UNCALIBRATED,
-    Calibration,
-    CalibrationError,
-    fit_calibration,
-    margins_of,
-)
-from fakeface.detector.decision import load_cn
+from fakeface.detector.calibration import UNCALIBRATED, Calibration, CalibrationError, fit_calibration
+from fakeface.detector.cn_weights import load_cn
 from fakeface.detector.detector import Detector
 from fakeface.detector.score_offset import missing_detail
 from fakeface.detector.train_cn import train_cn
 from fakeface.detector.views import every_view, threshold_kinds, validation_kind
 from fakeface.models.cffn import CFFN
+from fakeface.models.cn import margins_of
 from fakeface.models.weights import save_cffn
 from fakeface.params import Params
 

@@ -11,13 +11,14 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from fakeface.base.files import save_tensors
+from fakeface.base.tensors import DetectorWeightsError, save_tensors
 from fakeface.detector.calibration import UNCALIBRATED, Calibration
-from fakeface.detector.decision import DecisionRule, load_cn, save_cn
+from fakeface.detector.cn_weights import load_cn, save_cn
+from fakeface.detector.decision import DecisionRule
 from fakeface.detector.score_offset import NO_SCORE_OFFSET, ScoreOffset
 from fakeface.models.cffn import build_cffn
 from fakeface.models.cn import ClassificationNetwork
-from fakeface.models.weights import DetectorWeightsError, frozen_tensors, load_cffn, save_cffn
+from fakeface.models.weights import frozen_tensors, load_cffn, save_cffn
 
 OFFSET = ScoreOffset((-9.1, 0.1 + 0.2, 1 / 3), -2.5, 0.01)
 PLATT = Calibration("platt", 0.1 + 0.2, -1 / 3)

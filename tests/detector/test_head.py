@@ -13,19 +13,17 @@ from scipy.spatial.distance import cdist
 from sklearn.covariance import ledoit_wolf
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-from fakeface.base.files import save_tensors
+from fakeface.base.tensors import DetectorWeightsError, save_tensors
+from fakeface.detector.attribution_features import attribution_features
 from fakeface.detector.attribution_head import (
     REFUSED,
     UNKNOWN,
     AttributionError,
-    attribution_features,
     fit_head,
     load_head,
     save_head,
 )
-from fakeface.detector.batches import to_input
-from fakeface.models.cffn import VARIANTS, build_cffn
-from fakeface.models.weights import DetectorWeightsError
+from fakeface.models.cffn import VARIANTS, build_cffn, to_input
 
 GANS = ("dcgan", "pggan", "sngan")
 CENTRES = np.array([[0.0, 0, 0, 0], [9, 0, 0, 0], [0, 9, 0, 0]])

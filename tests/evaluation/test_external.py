@@ -13,13 +13,11 @@ from sklearn.metrics import roc_auc_score
 
 from fakeface.data.image_sets import ImageSet, LeakError, pixels_sha256
 from fakeface.evaluation.external import (
-    ExternalSetError,
-    PreparedSet,
     external_headline,
-    prepare_set,
     refuse_training_images,
     set_report,
 )
+from fakeface.evaluation.prepared_sets import ExternalSetError, PreparedSet, prepare_set
 from fakeface.params import PROTOCOLS
 
 

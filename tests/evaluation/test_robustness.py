@@ -21,7 +21,8 @@ from fakeface.base.runtime import make_fabric
 from fakeface.data.augmentation.corruptions import CORRUPTIONS, corrupt, unavailable
 from fakeface.data.image_sets import ImageSet
 from fakeface.detector.batches import DetectorData, load_split
-from fakeface.detector.decision import DecisionRule, save_cn
+from fakeface.detector.cn_weights import save_cn
+from fakeface.detector.decision import DecisionRule
 from fakeface.detector.detector import Detector
 from fakeface.evaluation.evaluate import evaluation_metrics, predict_protocols
 from fakeface.evaluation.robustness import ROBUSTNESS_KEY, corrupted_scores, robustness_metrics

@@ -13,10 +13,12 @@ import torch.nn.functional as F
 from scipy import ndimage
 
 from fakeface.base.lite0 import build_network, default_weights
-from fakeface.detector.decision import DecisionRule, load_cn, save_cn
+from fakeface.base.tensors import DetectorWeightsError
+from fakeface.detector.cn_weights import load_cn, save_cn
+from fakeface.detector.decision import DecisionRule
 from fakeface.models.cffn import CFFN, VARIANTS, FeatureNetwork, build_cffn, high_pass
 from fakeface.models.cn import ClassificationNetwork
-from fakeface.models.weights import DetectorWeightsError, load_cffn, save_cffn
+from fakeface.models.weights import load_cffn, save_cffn
 
 every_variant = pytest.mark.parametrize("variant", list(VARIANTS))
 

@@ -8,7 +8,7 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -19,13 +19,15 @@ from tqdm import tqdm
 from fakeface.base.errors import FakefaceError
 from fakeface.base.markdown import markdown_table, number
 from fakeface.bundle.bundle import Bundle
+from fakeface.detector.decision import ImageScorer
 from fakeface.detector.views import ViewKind, every_view
-from fakeface.evaluation.external import Kind, PreparedSet, prepare_set
 from fakeface.evaluation.leaks.metadata import metadata_probe
+from fakeface.evaluation.prepared_sets import PreparedSet, prepare_set
 from fakeface.metrics.scores import score_block
 from fakeface.metrics.thresholds import choose_threshold
 from fakeface.params import PROTOCOLS
 
+Kind = Literal["real", "fake"]
 LEAST = 20
 BOOTSTRAP = 1000
 BATCH = 64
@@ -61,7 +63,9 @@ class Scored:
     left_out: pd.DataFrame
 
 
-def score_class(bundle: Bundle, kind: Kind, paths: Sequence[str], *, align: bool) -> Scored | None:
+def score_class(
+    bundle: Bundle[ImageScorer], kind: Kind, paths: Sequence[str], *, align: bool
+) -> Scored | None:
     """Prepare and score folders and archives of one class; None without any.
 
     Raises:
@@ -97,7 +101,7 @@ def _sources(part: PreparedSet) -> list[str]:
     return [f"{base}/{name.split('/')[0]}" if "/" in name else base for name in part.files["name"]]
 
 
-def _scores(bundle: Bundle, part: PreparedSet, kind: ViewKind) -> np.ndarray:
+def _scores(bundle: Bundle[ImageScorer], part: PreparedSet, kind: ViewKind) -> np.ndarray:
     views = every_view(part.as_data(), kind, seed=0)
     starts = tqdm(range(0, len(views), BATCH), desc=f"{part.name}: {kind.name}", unit="batch", disable=None)
     return np.concatenate(
@@ -105,7 +109,7 @@ def _scores(bundle: Bundle, part: PreparedSet, kind: ViewKind) -> np.ndarray:
     )
 
 
-def measure(bundle: Bundle, real: Scored | None, fake: Scored | None) -> dict[str, Any]:
+def measure(bundle: Bundle[ImageScorer], real: Scored | None, fake: Scored | None) -> dict[str, Any]:
     """All figures, by protocol and by source.
 
     Returns:

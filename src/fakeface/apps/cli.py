@@ -12,10 +12,15 @@ import signal
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fakeface import __version__
 from fakeface.base.errors import FakefaceError
+
+if TYPE_CHECKING:
+    from fakeface.apps.judge import Picture
 
 PREDICT_CODES = """exit codes:
   0  every picture was judged, or has no face
@@ -132,10 +137,20 @@ def _positive(text: str) -> int:
 def predict(options: argparse.Namespace) -> int:
     """Judge pictures, and write what came of each as soon as it is known."""
     from fakeface.apps.judge import expand, judge
-    from fakeface.apps.output import write_csv, write_json_lines, write_overlays, write_table
+    from fakeface.apps.output import write_csv, write_json_lines, write_table
     from fakeface.bundle.bundle import load_bundle
 
-    bundle = load_bundle(options.detector, options.device)
+    draw: Callable[[Picture, int], None] | None = None
+    if options.explain is None:
+        bundle = load_bundle(options.detector, options.device)
+    else:
+        # Heatmaps need derivatives, and those PyTorch.
+        from fakeface.apps.heatmaps import write_overlays
+        from fakeface.bundle.networks import load_networks
+
+        networks = load_networks(options.detector, options.device)
+        bundle = networks
+        draw = partial(write_overlays, detector=networks.detector, folder=options.explain)
     finder = None if options.no_align else bundle.finder()
     pictures = judge(expand(options.paths, sys.stdin), bundle.detector, finder, bundle.attribution)
     if options.json:
@@ -143,11 +158,11 @@ def predict(options: argparse.Namespace) -> int:
     elif options.csv:
         written = write_csv(pictures, sys.stdout)
     else:
-        written = write_table(pictures, sys.stdout, bundle.detector)
+        written = write_table(pictures, sys.stdout, bundle.detector.rule)
     code = 0
     for number, picture in enumerate(written, start=1):
-        if options.explain is not None:
-            write_overlays(picture, number, bundle.detector, options.explain)
+        if draw is not None:
+            draw(picture, number)
         if picture.failed:
             print(f"error: {picture.name}: {picture.message}", file=sys.stderr)
         code = max(code, int(picture.incomplete))
@@ -162,11 +177,9 @@ def score(options: argparse.Namespace) -> int:
         raise FakefaceError(f"--out must be a .parquet file, got {options.out}")
     from fakeface.apps.score_job import ENGINES, parts_of, run_job
     from fakeface.apps.shards import Settings, plan
-    from fakeface.bundle.bundle import check_files, find_detector, read_manifest
+    from fakeface.bundle.bundle import prepare
 
-    folder = find_detector(options.detector)
-    manifest = read_manifest(folder)
-    check_files(folder, manifest)
+    manifest = prepare(options.detector, options.device)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     workers = options.workers or _default_workers(options.device, cores)
     settings = Settings(
@@ -187,9 +200,9 @@ def score(options: argparse.Namespace) -> int:
 
 
 def _default_workers(device: str, cores: int) -> int:
-    import torch
+    from fakeface.base.gpu import gpu_count
 
-    gpus = 0 if device == "cpu" else torch.cuda.device_count()
+    gpus = 0 if device == "cpu" else gpu_count()
     return min(cores, 4 * gpus) if gpus else cores
 
 
@@ -217,10 +230,10 @@ def export(options: argparse.Namespace) -> int:
     """Write the ONNX file and compare its scores with PyTorch's."""
     import numpy as np
 
-    from fakeface.bundle.bundle import load_bundle
     from fakeface.bundle.export import check_export, write_onnx
+    from fakeface.bundle.networks import load_networks
 
-    detector = load_bundle(options.detector, "cpu").detector
+    detector = load_networks(options.detector, "cpu").detector
     write_onnx(detector, options.out)
     size = detector.image_size
     # No pictures are at hand; on noise, too, equal arithmetic gives equal scores.

@@ -13,10 +13,8 @@ from fakeface.base.errors import FakefaceError
 from fakeface.data.archives import IMAGE_SUFFIXES, MAX_MEMBER_BYTES
 from fakeface.data.faces import FaceFinder, FaceTooSmallError, align
 from fakeface.data.preprocess import CorruptImageError, ImageTooSmallError, decode, preprocess
-from fakeface.detector.attribution_head import AttributionHead, attribution_features
-from fakeface.detector.batches import to_input
-from fakeface.detector.decision import VERDICTS
-from fakeface.detector.detector import Detector
+from fakeface.detector.attribution_head import AttributionHead
+from fakeface.detector.decision import VERDICTS, ImageScorer
 
 STANDARD_INPUT = "-"
 NO_PICTURES = f"a folder without pictures ({', '.join(sorted(IMAGE_SUFFIXES))})"
@@ -126,7 +124,7 @@ class Picture:
 
 def judge(
     entries: Iterable[Path | Refused],
-    detector: Detector,
+    detector: ImageScorer,
     finder: FaceFinder | None,
     attribution: AttributionHead | None = None,
     batch_size: int = 64,
@@ -146,7 +144,7 @@ def _content(entry: Path | Refused) -> tuple[str, bytes | PictureError]:
 
 def judge_contents(
     contents: Iterable[tuple[str, bytes | PictureError]],
-    detector: Detector,
+    detector: ImageScorer,
     finder: FaceFinder | None,
     attribution: AttributionHead | None = None,
     batch_size: int = 64,
@@ -179,7 +177,7 @@ def _prepare(name: str, content: bytes | PictureError, image_size: int, finder: 
 
 
 def _scored(
-    pictures: list[Picture], detector: Detector, attribution: AttributionHead | None, batch_size: int
+    pictures: list[Picture], detector: ImageScorer, attribution: AttributionHead | None, batch_size: int
 ) -> Iterator[Picture]:
     together = [face for picture in pictures for face in picture.faces]
     faces = iter(score_faces(together, detector, attribution, batch_size))
@@ -208,7 +206,7 @@ def faces_of(image: Image.Image, image_size: int, finder: FaceFinder | None) -> 
 
 def score_faces(
     faces: Iterable[Judged],
-    detector: Detector,
+    detector: ImageScorer,
     attribution: AttributionHead | None = None,
     batch_size: int = 64,
 ) -> list[Judged]:
@@ -224,8 +222,8 @@ def score_faces(
     suspects = [index for index in prepared if result[index].verdict != "real"]
     if attribution is not None and suspects:
         images = np.stack([prepared[index] for index in suspects])
-        parts = attribution_features(detector.cffn, to_input(images, detector.fabric.device))
-        for index, name in zip(suspects, attribution.names(np.hstack(parts)), strict=True):
+        names = attribution.names(detector.attribution_features(images))
+        for index, name in zip(suspects, names, strict=True):
             result[index] = replace(result[index], resembles=name)
     return result
 

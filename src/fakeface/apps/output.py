@@ -1,22 +1,15 @@
-"""Verdicts as a table for people, as JSON lines or CSV for programs, and as heatmaps."""
+"""Verdicts as a table for people, as JSON lines or CSV for programs."""
 
 from __future__ import annotations
 
 import csv
-import io
 import json
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import IO
 
-import numpy as np
-from PIL import Image
-
-from fakeface.apps.judge import Judged, Picture, rows
-from fakeface.base.files import write_bytes
+from fakeface.apps.judge import Picture, rows
 from fakeface.detector.attribution_head import UNKNOWN
-from fakeface.detector.detector import Detector
-from fakeface.evaluation.explain.saliency import grad_cam
+from fakeface.detector.decision import DecisionRule
 
 COLUMNS = ("picture", "face", "left", "top", "right", "bottom", "verdict", "score", "resembles", "message")
 
@@ -43,7 +36,7 @@ def write_csv(pictures: Iterable[Picture], out: IO[str]) -> Iterator[Picture]:
         yield picture
 
 
-def write_table(pictures: Iterable[Picture], out: IO[str], detector: Detector) -> Iterator[Picture]:
+def write_table(pictures: Iterable[Picture], out: IO[str], rule: DecisionRule) -> Iterator[Picture]:
     """A line a face as soon as it is judged, then what the verdicts mean."""
     judged = False
     for picture in pictures:
@@ -60,47 +53,9 @@ def write_table(pictures: Iterable[Picture], out: IO[str], detector: Detector) -
         out.flush()
         yield picture
     if judged:
-        lower, upper = detector.rule.lower_threshold, detector.rule.threshold
+        lower, upper = rule.lower_threshold, rule.threshold
         real = f"real below {lower:.4f}, unsure between" if lower < upper else "else real"
         out.write(
             "\nSecond column: P(fake), were photographs and fakes equally many. Called fake above "
             f"{upper:.4f}, {real}. A verdict is a hint, no proof: see the detector's README.md.\n"
         )
-
-
-def overlay(pixels: np.ndarray, heatmap: np.ndarray) -> np.ndarray:
-    """A face in grey with its heatmap in red, uint8 (S, S, 3): the brighter the red, the more evidence.
-
-    Args:
-        pixels: uint8 (S, S, 3).
-        heatmap: float (S, S), >= 0; scaled to its own maximum.
-    """
-    grey = pixels.astype(np.float64).mean(axis=2, keepdims=True).repeat(3, axis=2)
-    share = (heatmap / max(float(heatmap.max()), 1e-12))[..., None]
-    red = np.array([220.0, 30.0, 30.0])
-    return (grey * (1 - 0.7 * share) + red * 0.7 * share).round().clip(0, 255).astype(np.uint8)
-
-
-def evidence(face: Judged, detector: Detector) -> Image.Image:
-    """A judged face at the left, and at the right where the evidence for its verdict lies (Grad-CAM).
-
-    Raises:
-        ValueError: if the face has no verdict.
-    """
-    if face.pixels is None or face.verdict is None:
-        raise ValueError("evidence is there for a verdict only, got a face without one")
-    heatmap = grad_cam(detector, face.pixels[None].copy(), np.array([face.verdict == "fake"]), 1)[0]
-    pair = np.concatenate([face.pixels, overlay(face.pixels, heatmap)], axis=1)
-    side = 4 * face.pixels.shape[0]
-    return Image.fromarray(pair).resize((2 * side, side), Image.Resampling.BICUBIC)
-
-
-def write_overlays(picture: Picture, number: int, detector: Detector, folder: Path) -> None:
-    """One PNG a judged face, as :func:`evidence` draws it; ``number`` keeps equal names of pictures apart."""
-    for index, face in enumerate(picture.faces, start=1):
-        if face.verdict is None:
-            continue
-        path = folder / f"{number:04d}-{Path(picture.name).stem}-{index}-{face.verdict}.png"
-        buffer = io.BytesIO()
-        evidence(face, detector).save(buffer, format="PNG")
-        write_bytes(path, buffer.getvalue())

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
-import torch
 
 from fakeface.apps.judge import NO_PICTURES, PictureError, judge_contents, pictures_below, read_picture, rows
 from fakeface.base.errors import FakefaceError
@@ -126,9 +125,8 @@ class Scorer:
     """
 
     def __init__(self, settings: Settings) -> None:
-        torch.set_num_threads(settings.threads)
         self.settings = settings
-        self.bundle = load_bundle(settings.detector, settings.device)
+        self.bundle = load_bundle(settings.detector, settings.device, settings.threads)
         self.finder = self.bundle.finder(settings.threads) if settings.align else None
         # An archive stays open from one shard to the next of the same source.
         self._opened = ExitStack()

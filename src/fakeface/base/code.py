@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ast
 import hashlib
-import importlib.util
 import sys
 from functools import cache
 from pathlib import Path
 
 PACKAGE = __name__.split(".")[0]
+ROOT = Path(__file__).parents[1]
 
 
 @cache
@@ -25,13 +25,11 @@ def _imported(path: Path) -> frozenset[str]:
 
 
 def _file(name: str) -> Path | None:
+    """Of a module, found without importing anything; None for an attribute of one."""
     if name in sys.modules:
         return Path(str(sys.modules[name].__file__))
-    try:
-        spec = importlib.util.find_spec(name)
-    except ModuleNotFoundError:  # an attribute of a module
-        return None
-    return None if spec is None or spec.origin is None else Path(spec.origin)
+    base = ROOT.joinpath(*name.split(".")[1:])
+    return next((path for path in (base.with_suffix(".py"), base / "__init__.py") if path.is_file()), None)
 
 
 def source_files(module: str) -> dict[str, Path]:

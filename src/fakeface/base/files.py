@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all; tensors as safetensors.
+"""Files that appear whole or not at all.
 
 Everything is written beside its destination and renamed over it, so a kill or a full disk leaves either the
 old file or none, never a half-written one.
@@ -16,9 +16,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-
-import torch
-from safetensors.torch import save
 
 from fakeface.base.errors import FakefaceError
 
@@ -127,26 +124,6 @@ def write_json(destination: str | os.PathLike[str], content: Any) -> None:
     """Write indented JSON with a final newline atomically; NaN becomes null."""
     text = json.dumps(finite_or_none(content), indent=2, ensure_ascii=False, allow_nan=False)
     write_text(destination, text + "\n")
-
-
-def with_sorted_header(content: bytes) -> bytes:
-    """The same safetensors file with the keys of its header in order.
-
-    The library writes metadata in the order of a hash table, which differs from one process to the next, and
-    DVC would take that for a change. Format: a little-endian length of eight bytes, a JSON header padded with
-    spaces to a multiple of eight, the tensors at offsets from the header's end.
-    """
-    end = 8 + int.from_bytes(content[:8], "little")
-    header = json.loads(content[8:end])
-    text = json.dumps(header, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode("utf-8")
-    text += b" " * (-len(text) % 8)
-    return len(text).to_bytes(8, "little") + text + content[end:]
-
-
-def save_tensors(path: str | Path, tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> None:
-    """Write a safetensors file atomically; equal arguments give equal bytes."""
-    on_cpu = {name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}
-    write_bytes(path, with_sorted_header(save(on_cpu, metadata)))
 
 
 def explain_mismatch(path: str | Path, missing: list[str], unexpected: list[str]) -> str:

@@ -5,20 +5,22 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, TypeVar
 
 import numpy as np
-import torch
-from lightning_fabric import Fabric
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fakeface.base.downloads import sha256_of
 from fakeface.base.errors import FakefaceError
-from fakeface.base.runtime import FABRIC_PRECISION
+from fakeface.base.gpu import gpu_count
+from fakeface.base.tensors import load_header
+from fakeface.bundle.onnx_detector import VARIANTS, OnnxDetector, network_graph
 from fakeface.data.faces import FaceFinder, Framing, cached_face_model
 from fakeface.detector.attribution_head import AttributionHead, load_head
-from fakeface.detector.detector import Detector
-from fakeface.params import ProtocolsParams
+from fakeface.detector.decision import ImageScorer, load_rule
+
+if TYPE_CHECKING:
+    from fakeface.params import ProtocolsParams
 
 # detector.json: what a bundle holds, checked when it is read.
 
@@ -35,6 +37,7 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 # Detectors that come with fakeface, by the names that commands take; the first is the default.
 RELEASED = ("portraits", "celeba")
+NO_GPU = "device must be 'auto' or 'cpu' on a machine without a CUDA GPU, got 'cuda'"
 
 
 class BundleError(FakefaceError, ValueError):
@@ -160,8 +163,12 @@ def read_manifest(folder: str | Path) -> Manifest:
 _NEEDED = (CFFN_FILE, CN_FILE, ATTRIBUTION_FILE)
 
 
+Networks = TypeVar("Networks", bound=ImageScorer, covariant=True)
+Given = TypeVar("Given", bound=ImageScorer)
+
+
 @dataclass(frozen=True)
-class Bundle:
+class Bundle(Generic[Networks]):
     """A detector that is ready for use.
 
     Attributes:
@@ -172,7 +179,7 @@ class Bundle:
     """
 
     manifest: Manifest
-    detector: Detector
+    detector: Networks
     attribution: AttributionHead | None
     faces: Path | None
 
@@ -193,6 +200,8 @@ class Bundle:
     @property
     def protocols(self) -> ProtocolsParams:
         """The chains that the detector was trained and tested under."""
+        from fakeface.params import ProtocolsParams  # whoever judges a picture does without
+
         return ProtocolsParams.model_validate(self.manifest.training.params["protocols"])
 
     def finder(self, threads: int | None = None) -> FaceFinder:
@@ -224,12 +233,16 @@ def check_files(folder: Path, manifest: Manifest) -> None:
         raise BundleError(f"{folder}: {'; '.join(problems)}")
 
 
-def load_bundle(folder: str | Path, device: str = "auto") -> Bundle:
-    """A bundle's networks, on a device.
+def load_bundle(folder: str | Path, device: str = "auto", threads: int | None = None) -> Bundle[ImageScorer]:
+    """A detector that gives scores, in ONNX Runtime on a CPU and in PyTorch on a GPU.
+
+    ONNX Runtime needs no PyTorch, except to prepare a detector once. In PyTorch run, on a CPU too, the
+    variants ``paper`` and ``residual`` and bundles of precision bf16.
 
     Args:
         folder: as :func:`fakeface.bundle.write.write_bundle` made it, or the name of a released detector.
-        device: ``auto`` (a GPU where there is one), ``cpu`` or ``cuda``.
+        device: ``auto`` (a CUDA GPU where there is one), ``cpu`` or ``cuda``.
+        threads: of the networks on a CPU; None: the library's choice.
 
     Raises:
         BundleError: if it is no bundle, damaged, altered, contradictory or of a newer format.
@@ -238,13 +251,48 @@ def load_bundle(folder: str | Path, device: str = "auto") -> Bundle:
     folder = find_detector(folder)
     manifest = read_manifest(folder)
     check_files(folder, manifest)
-    if device == "cuda" and not torch.cuda.is_available():
-        raise BundleError("device must be 'auto' or 'cpu' on a machine without a CUDA GPU, got 'cuda'")
-    cuda = torch.cuda.is_available() and device != "cpu"
+    if not _runs_in_onnx(folder, manifest, device):
+        from fakeface.bundle.networks import load_networks
+
+        return load_networks(folder, device, threads)
+    header = load_header(folder / CFFN_FILE, "cffn", ("image_size",))
+    rule = load_rule(folder / CN_FILE)
+    graph = network_graph(folder / CFFN_FILE, folder / CN_FILE)
+    return joined(folder, manifest, OnnxDetector(graph, rule, int(header["image_size"]), threads))
+
+
+def prepare(folder: str | Path, device: str = "auto") -> Manifest:
+    """Check a bundle, and do what is done only once, so that :func:`load_bundle` in other processes is fast.
+
+    Raises:
+        BundleError, DetectorWeightsError: as there.
+    """
+    folder = find_detector(folder)
+    manifest = read_manifest(folder)
+    check_files(folder, manifest)
+    if _runs_in_onnx(folder, manifest, device):
+        network_graph(folder / CFFN_FILE, folder / CN_FILE)
+    return manifest
+
+
+def _runs_in_onnx(folder: Path, manifest: Manifest, device: str) -> bool:
+    if device != "cpu" and gpu_count():
+        return False
+    if device == "cuda":
+        raise BundleError(NO_GPU)
     # A CPU has no half precision; in full precision it computes the same, but for rounding.
-    precision = "fp32" if manifest.precision == "fp16" and not cuda else manifest.precision
-    fabric = Fabric(accelerator=device, devices=1, precision=FABRIC_PRECISION[precision])
-    detector = Detector.load(folder / CFFN_FILE, folder / CN_FILE, fabric)
+    if manifest.precision == "bf16":
+        return False
+    return load_header(folder / CFFN_FILE, "cffn", ("variant",))["variant"] in VARIANTS
+
+
+def joined(folder: Path, manifest: Manifest, detector: Given) -> Bundle[Given]:
+    """A bundle of its parts.
+
+    Raises:
+        BundleError: if they contradict the manifest.
+        DetectorWeightsError: if the attribution head is damaged.
+    """
     said = {"image_size": manifest.preprocessing.image_size, **manifest.decision.model_dump(mode="json")}
     own = {"image_size": detector.image_size, **detector.rule.numbers()}
     if own != said:

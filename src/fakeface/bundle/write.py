@@ -38,7 +38,7 @@ from fakeface.bundle.bundle import (
 from fakeface.data.faces import FRAMINGS
 from fakeface.data.faces import LICENCE as FACES_LICENCE
 from fakeface.detector.attribution_head import load_head
-from fakeface.detector.decision import load_cn
+from fakeface.detector.decision import load_rule
 from fakeface.models.weights import load_cffn
 from fakeface.params import PROTOCOLS, Params
 
@@ -223,7 +223,7 @@ def write_bundle(
         BundleError: if the figures were measured at another threshold than the CN's.
     """
     _, image_size = load_cffn(cffn)
-    _, rule = load_cn(cn)
+    rule = load_rule(cn)
     figures = json.loads(evaluation.read_text(encoding="utf-8"))
     if figures["threshold"] != rule.threshold:
         raise BundleError(

@@ -34,11 +34,18 @@ from fakeface.base.code import code_hash
 from fakeface.base.files import OutputError, atomic_path
 from fakeface.base.onnx_session import open_session
 from fakeface.base.runtime import device_name
-from fakeface.detector.batches import to_input
 from fakeface.detector.frozen_onnx import INPUT, to_onnx
 from fakeface.detector.score_offset import missing_detail
 from fakeface.detector.views import GivenPixels, Views
-from fakeface.models.cffn import CPU_PIXELS, GPU_PIXELS, FeatureNetwork, NetworkInput, PretrainedCFFN
+from fakeface.models.cffn import (
+    CPU_PIXELS,
+    GPU_PIXELS,
+    ONNX_PIXELS,
+    FeatureNetwork,
+    NetworkInput,
+    PretrainedCFFN,
+    to_input,
+)
 from fakeface.models.weights import frozen_sha256
 from fakeface.params import ActivationsParams, Params
 
@@ -48,8 +55,6 @@ KEY_BYTES = 16
 _warned: set[Path] = set()
 # Of one file: as much as an interruption loses.
 FILE_BYTES = 2**26
-# Images at once, in pixels, when ONNX Runtime computes them: their activations stay in the processor's cache.
-ONNX_PIXELS = 8 * 64 * 64
 # Views whose pixels are made ahead while the network works.
 _AHEAD = 256
 

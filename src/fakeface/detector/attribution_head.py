@@ -1,4 +1,7 @@
-"""Which of the known GANs made a fake, or none of them: features, head and its file."""
+"""Which of the known GANs made a fake, or none of them: the head and its file.
+
+Its features are those of :func:`fakeface.detector.attribution_features.attribution_features`.
+"""
 
 from __future__ import annotations
 
@@ -7,34 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from fakeface.base.errors import FakefaceError
-from fakeface.base.files import save_tensors
-from fakeface.models.cffn import FeatureNetwork, NetworkInput
-from fakeface.models.weights import DetectorWeightsError, load_tensors
-
-# What attribution reads from a CFFN: its embedding, and what its levels put out before their heads.
-
-
-@torch.no_grad()
-def attribution_features(cffn: FeatureNetwork, x: NetworkInput) -> tuple[np.ndarray, np.ndarray]:
-    """Both kinds of features of a batch, in one pass.
-
-    Pairs pull the fakes of all GANs together, so what tells them apart is partly gone from the embedding. The
-    levels still have it: mean and standard deviation, over the picture, of each of their channels.
-
-    Args:
-        cffn: trained, in evaluation mode.
-        x: images or activations, in single precision, on its device.
-
-    Returns:
-        embeddings float32 (B, feature_dim) and level statistics float32 (B, 2 x channels of all levels).
-    """
-    blocks, maps = cffn.blocks_and_maps(x)
-    statistics = [part for block in blocks for part in cffn.block_statistics(block)]
-    return cffn.embed_maps(maps).float().cpu().numpy(), torch.cat(statistics, dim=1).float().cpu().numpy()
-
+from fakeface.base.tensors import DetectorWeightsError, load_arrays, save_tensors
 
 # The attribution head: one Gaussian a GAN, all of one shape, and a limit beyond which a fake is of none.
 #
@@ -159,6 +137,8 @@ _TENSORS = ("whitening", "centres", "reference")
 
 def save_head(path: str | Path, head: AttributionHead) -> None:
     """Write a head; single precision is enough for it and half the size."""
+    import torch  # whoever only names GANs does without
+
     tensors = {name: torch.from_numpy(getattr(head, name)).float() for name in _TENSORS}
     header = {"network": KIND, "gans": list(head.gans), "limit": head.limit}
     save_tensors(path, tensors, {key: json.dumps(value) for key, value in header.items()})
@@ -171,10 +151,10 @@ def load_head(path: str | Path) -> AttributionHead:
         DetectorWeightsError: if the file is absent, damaged or something else.
     """
     path = Path(path)
-    tensors, header = load_tensors(path, KIND, ("gans", "limit"))
+    tensors, header = load_arrays(path, KIND, ("gans", "limit"))
     if missing := [name for name in _TENSORS if name not in tensors]:
         raise DetectorWeightsError(f"{path}: {', '.join(missing)} missing")
-    values = {name: tensors[name].double().numpy() for name in _TENSORS}
+    values = {name: tensors[name].astype(np.float64) for name in _TENSORS}
     count, width = len(header["gans"]), len(values["whitening"])
     shapes = {"whitening": (width, width), "centres": (count, width), "reference": (2, 2)}
     for name, shape in shapes.items():

@@ -15,7 +15,6 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-import torch
 
 from fakeface.base.streams import random_stream
 from fakeface.data.collect import kept_rows
@@ -155,12 +154,6 @@ class DetectorData:
             rows = np.arange(count) * len(part) // max(count, 1)
             sets.append(ImageSet(part.images[rows], part.manifest.iloc[rows].reset_index(drop=True)))
         return _joined(sets, self.gans)
-
-
-def to_input(images: np.ndarray, device: torch.device) -> torch.Tensor:
-    """uint8 (B, H, W, 3) to the networks' float32 (B, 3, H, W) in [-1, 1]."""
-    x = torch.from_numpy(images).to(device, non_blocking=True)
-    return x.permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
 
 
 def load_split(real_dir: Path, fake_dir: Path, gans: Sequence[str], split: Split) -> DetectorData:

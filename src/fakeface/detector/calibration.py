@@ -21,8 +21,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import torch
-from scipy.optimize import minimize
 from scipy.special import expit
 
 from fakeface.base.errors import FakefaceError
@@ -87,12 +85,6 @@ class Calibration:
 UNCALIBRATED = Calibration("none", 1.0, 0.0)
 
 
-def margins_of(logits: torch.Tensor) -> np.ndarray:
-    """Logits (N, 2), column 1 for fake, to margins float64 (N,)."""
-    pairs = logits.detach().double().cpu().numpy()
-    return pairs[:, 1] - pairs[:, 0]
-
-
 def fit_calibration(method: str, margins: np.ndarray, labels: np.ndarray) -> Calibration:
     """Minimise the class-balanced negative log-likelihood of validation images.
 
@@ -153,6 +145,8 @@ def _minimise(design: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> l
     def hessian(coefficients: np.ndarray) -> np.ndarray:
         p = expit(design @ coefficients)
         return (design * (weights * p * (1 - p))[:, None]).T @ design
+
+    from scipy.optimize import minimize  # heavy to import, and only fitting needs it
 
     found = minimize(
         loss,

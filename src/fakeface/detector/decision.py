@@ -1,22 +1,22 @@
-"""The decision rule: from the CN's margins to scores and verdicts, and the file that holds CN and rule."""
+"""The decision rule: from the CN's margins to scores and verdicts; and what gives pictures their scores."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from fakeface.base.errors import FakefaceError
+from fakeface.base.tensors import DetectorWeightsError, load_header
 from fakeface.detector.calibration import UNCALIBRATED, Calibration, CalibrationError, is_number
 from fakeface.detector.score_offset import NO_SCORE_OFFSET, ScoreOffset, ScoreOffsetError
-from fakeface.models.cn import ClassificationNetwork
-from fakeface.models.weights import DetectorWeightsError, fill_module, load_tensors, save_module
 
 VERDICTS = ("real", "unsure", "fake")
-_KEYS = ("threshold", "lower_threshold", "calibration", "score_offset")
+# Of the header of a CN's file.
+RULE_KEYS = ("threshold", "lower_threshold", "calibration", "score_offset")
 
 
 class DecisionError(FakefaceError, ValueError):
@@ -98,26 +98,48 @@ class DecisionRule:
         return cls(numbers["threshold"], numbers["lower_threshold"], calibration, score_offset)
 
 
-def save_cn(path: str | Path, cn: ClassificationNetwork, rule: DecisionRule) -> None:
-    """Write a CN, and its decision rule into the header of the file."""
-    save_module(path, cn, {"network": "cn", **rule.numbers()})
-
-
-def load_cn(path: str | Path) -> tuple[ClassificationNetwork, DecisionRule]:
-    """The CN of a file, in evaluation mode, and its decision rule.
+def rule_of(path: Path, header: Mapping[str, Any]) -> DecisionRule:
+    """The rule in the header of a CN's file.
 
     Raises:
-        DetectorWeightsError: if the file is absent, damaged or of another network, or its header holds no
-            decision rule.
+        DetectorWeightsError: if it holds none.
     """
-    path = Path(path)
-    tensors, header = load_tensors(path, "cn", _KEYS)
     try:
-        rule = DecisionRule.read(header)
+        return DecisionRule.read(header)
     except DecisionError as error:
         raise DetectorWeightsError(f"{path}: in the header: {error}") from error
-    if "conv.weight" not in tensors or tensors["conv.weight"].ndim != 4:
-        raise DetectorWeightsError(f"{path}: conv.weight is missing or has no four dimensions")
-    cn = ClassificationNetwork(tensors["conv.weight"].shape[1])
-    fill_module(path, cn, tensors)
-    return cn.eval(), rule
+
+
+def load_rule(path: str | Path) -> DecisionRule:
+    """The rule of a CN's file, without the network.
+
+    Raises:
+        DetectorWeightsError: if the file is absent, damaged or of another network, or holds no rule.
+    """
+    return rule_of(Path(path), load_header(Path(path), "cn", RULE_KEYS))
+
+
+class ImageScorer(Protocol):
+    """A detector, whatever its networks run in.
+
+    Attributes:
+        rule: from margins to scores and verdicts.
+        image_size: side of the images that it takes.
+    """
+
+    rule: DecisionRule
+    image_size: int
+
+    def score_and_embed(self, images: np.ndarray, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
+        """Scores and embeddings.
+
+        Args:
+            images: uint8 (N, image_size, image_size, 3), already preprocessed and laundered.
+            batch_size: images a forward pass, at most.
+
+        Returns:
+            calibrated P(fake) float64 (N,) in [0, 1] and embeddings float32 (N, feature_dim).
+        """
+
+    def attribution_features(self, images: np.ndarray) -> np.ndarray:
+        """What an attribution head is given: embeddings and level statistics, joined, float32 (N, F)."""

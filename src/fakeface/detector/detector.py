@@ -1,4 +1,4 @@
-"""A trained detector: images in, probabilities of being fake out."""
+"""A trained detector in PyTorch: images in, probabilities of being fake out."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from fakeface.detector.batches import to_input
-from fakeface.detector.calibration import margins_of
-from fakeface.detector.decision import DecisionRule, load_cn
+from fakeface.detector.attribution_features import attribution_features
+from fakeface.detector.cn_weights import load_cn
+from fakeface.detector.decision import DecisionRule
 from fakeface.detector.score_offset import missing_detail
-from fakeface.models.cffn import FeatureNetwork, NetworkInput
-from fakeface.models.cn import ClassificationNetwork
+from fakeface.models.cffn import FeatureNetwork, NetworkInput, to_input
+from fakeface.models.cn import ClassificationNetwork, margins_of
 from fakeface.models.weights import load_cffn
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Detector:
         return cls(cffn, cn, rule, image_size, fabric)
 
     def score_and_embed(self, images: np.ndarray, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
-        """Scores and embeddings.
+        """Scores and embeddings, as of :class:`fakeface.detector.decision.ImageScorer`.
 
         Args:
             images: uint8 (N, image_size, image_size, 3), already preprocessed and laundered.
@@ -74,6 +74,11 @@ class Detector:
             scores.append(judged[0])
             embeddings.append(judged[1])
         return np.concatenate(scores), np.concatenate(embeddings)
+
+    def attribution_features(self, images: np.ndarray) -> np.ndarray:
+        """As :meth:`fakeface.detector.decision.ImageScorer.attribution_features`, in one pass."""
+        x = to_input(np.ascontiguousarray(images), self.fabric.device)
+        return np.hstack(attribution_features(self.cffn, x))
 
     @torch.no_grad()
     def judge(self, x: NetworkInput, missing: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -18,7 +18,7 @@ from fakeface.models.cffn import VARIANCE_FLOOR, PretrainedCFFN, StatisticsCFFN
 INPUT = "x"
 
 
-class _Graph:
+class Graph:
     """Nodes and weights, in the order in which they are added."""
 
     def __init__(self) -> None:
@@ -28,25 +28,20 @@ class _Graph:
             for name, value in (("0", 0), ("6", 6), ("floor", VARIANCE_FLOOR))
         ]
 
-    def _add(self, kind: str, inputs: list[str], **attributes: Any) -> str:
+    def add(self, kind: str, inputs: list[str], **attributes: Any) -> str:
         output = f"n{len(self.nodes)}"
         self.nodes.append(helper.make_node(kind, inputs, [output], **attributes))
         return output
 
     def convolution(self, x: str, layer: nn.Conv2d) -> str:
         """A fused convolution, see :func:`fakeface.base.lite0.fuse`."""
-        names = []
         bias = layer.bias if layer.bias is not None else torch.zeros(layer.out_channels)
-        for tensor in (padded_weight(layer), bias):
-            names.append(f"w{len(self.weights)}")
-            self.weights.append(
-                numpy_helper.from_array(tensor.detach().cpu().contiguous().numpy(), names[-1])
-            )
+        names = [self.constant(tensor.detach().cpu().numpy()) for tensor in (padded_weight(layer), bias)]
         pads, strides = [*layer.padding, *layer.padding], list(layer.stride)
-        return self._add("Conv", [x, *names], group=layer.groups, pads=pads, strides=strides)
+        return self.add("Conv", [x, *names], group=layer.groups, pads=pads, strides=strides)
 
     def relu6(self, x: str) -> str:
-        return self._add("Clip", [x, "0", "6"])
+        return self.add("Clip", [x, "0", "6"])
 
     def block(self, x: str, block: Any) -> str:
         """An inverted bottleneck: expand, filter each channel, project, add."""
@@ -59,25 +54,34 @@ class _Graph:
         same = (
             block._depthwise_conv.stride == (1, 1) and block._project_conv.out_channels == first.in_channels
         )
-        return self._add("Add", [y, x]) if same else y
+        return self.add("Add", [y, x]) if same else y
 
     def statistics(self, x: str) -> list[str]:
         """As :func:`fakeface.models.cffn.channel_statistics`."""
-        mean = self._add("GlobalAveragePool", [x])
-        squares = self._add("GlobalAveragePool", [self._add("Mul", [x, x])])
-        variance = self._add("Relu", [self._add("Sub", [squares, self._add("Mul", [mean, mean])])])
-        return [mean, self._add("Sqrt", [self._add("Add", [variance, "floor"])])]
+        mean = self.add("GlobalAveragePool", [x])
+        squares = self.add("GlobalAveragePool", [self.add("Mul", [x, x])])
+        variance = self.add("Relu", [self.add("Sub", [squares, self.add("Mul", [mean, mean])])])
+        return [mean, self.add("Sqrt", [self.add("Add", [variance, "floor"])])]
 
     def joined(self, parts: list[str]) -> str:
-        return self._add("Concat", parts, axis=1)
+        return self.add("Concat", parts, axis=1)
+
+    def constant(self, value: np.ndarray) -> str:
+        """The name under which a tensor is kept."""
+        name = f"w{len(self.weights)}"
+        self.weights.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
+        return name
+
+    def model(self, name: str, images: Any, outputs: list[str]) -> Any:
+        """All of it, from the input ``images`` to float32 outputs."""
+        results = [helper.make_tensor_value_info(output, TensorProto.FLOAT, None) for output in outputs]
+        whole = helper.make_graph(self.nodes, name, [images], results, self.weights)
+        return helper.make_model(whole, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
-def to_onnx(network: PretrainedCFFN) -> bytes:
-    """A model from ``x``, images float32 (B, 3, H, W) as :meth:`PretrainedCFFN.frozen_input` gives them.
-
-    It gives the feature levels' activations.
-    """
-    graph, x, outputs = _Graph(), INPUT, []
+def frozen_levels(graph: Graph, network: PretrainedCFFN, x: str) -> list[str]:
+    """The feature levels' activations of ``x``, as :meth:`PretrainedCFFN.frozen_input` gives it."""
+    outputs = []
     statistics = isinstance(network, StatisticsCFFN)
     for level, layers in enumerate(network.levels, start=1):
         parts: list[str] = []
@@ -92,8 +96,15 @@ def to_onnx(network: PretrainedCFFN) -> bytes:
                     parts += graph.statistics(x)
         if level in network.feature_levels:
             outputs.append(graph.joined(parts) if statistics else x)
-    inputs = [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, ["n", 3, "h", "w"])]
-    results = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs]
-    whole = helper.make_graph(graph.nodes, "frozen levels", inputs, results, graph.weights)
-    opset = [helper.make_opsetid("", 17)]
-    return helper.make_model(whole, opset_imports=opset, ir_version=8).SerializeToString()
+    return outputs
+
+
+def to_onnx(network: PretrainedCFFN) -> bytes:
+    """A model from ``x``, images float32 (B, 3, H, W) as :meth:`PretrainedCFFN.frozen_input` gives them.
+
+    It gives the feature levels' activations.
+    """
+    graph = Graph()
+    outputs = frozen_levels(graph, network, INPUT)
+    images = helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, ["n", 3, "h", "w"])
+    return graph.model("frozen levels", images, outputs).SerializeToString()

@@ -26,7 +26,7 @@ from fakeface.base.errors import NonFiniteLossError
 from fakeface.base.files import reserve
 from fakeface.detector.activations import NetworkInputs
 from fakeface.detector.batches import BalancedBatches, DetectorData, refuse_held_out
-from fakeface.detector.calibration import UNCALIBRATED, Calibration, fit_calibration, margins_of
+from fakeface.detector.calibration import UNCALIBRATED, Calibration, fit_calibration
 from fakeface.detector.decision import DecisionRule
 from fakeface.detector.score_offset import NO_SCORE_OFFSET, ScoreOffset, fit_score_offset
 from fakeface.detector.views import (
@@ -39,7 +39,7 @@ from fakeface.detector.views import (
 )
 from fakeface.metrics.thresholds import calibration_error, choose_lower_threshold, choose_threshold
 from fakeface.models.cffn import FeatureNetwork
-from fakeface.models.cn import ClassificationNetwork
+from fakeface.models.cn import ClassificationNetwork, margins_of
 from fakeface.params import Params
 
 EpochCallback = Callable[[int, dict[str, float]], None]

@@ -12,7 +12,8 @@ from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from fakeface.base.errors import FakefaceError, MissingFileError
-from fakeface.base.files import explain_mismatch, save_tensors
+from fakeface.base.files import explain_mismatch
+from fakeface.base.tensors import save_tensors
 from fakeface.gans.architectures import build_discriminator, build_generator
 
 

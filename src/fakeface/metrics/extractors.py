@@ -29,7 +29,6 @@ from torch_fidelity.utils import create_feature_extractor, get_featuresdict_from
 from fakeface.base import lite0
 from fakeface.base.downloads import FetchError, default_cache_dir, fetch, sha256_of
 from fakeface.base.errors import MissingFileError
-from fakeface.base.files import save_tensors
 from fakeface.base.lite0 import (
     LITE0,
     NetworkWeightsError,
@@ -38,6 +37,7 @@ from fakeface.base.lite0 import (
     fuse,
     read_state_dict,
 )
+from fakeface.base.tensors import save_tensors
 from fakeface.data.image_sets import pixels_sha256
 
 INCEPTION = "inception-v3-compat"

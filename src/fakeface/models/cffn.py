@@ -9,6 +9,7 @@ from functools import cache
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -18,6 +19,12 @@ from fakeface.base.lite0 import build_network, default_weights, fuse
 LEVEL_CHANNELS = 128
 # Images (B, 3, S, S) in [-1, 1], or the activations of frozen levels, (B, C, s, s) each.
 NetworkInput = torch.Tensor | Sequence[torch.Tensor]
+
+
+def to_input(images: np.ndarray, device: torch.device) -> torch.Tensor:
+    """uint8 (B, H, W, 3) to the networks' float32 (B, 3, H, W) in [-1, 1]."""
+    x = torch.from_numpy(images).to(device, non_blocking=True)
+    return x.permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
 
 
 class FeatureNetwork(nn.Module):
@@ -247,6 +254,8 @@ HIDDEN = 128
 # The activations of more pixels leave a CPU's cache: 500 images of side 64 at once take twice as long.
 CPU_PIXELS = 16 * 64 * 64
 GPU_PIXELS = 256 * 64 * 64
+# When ONNX Runtime computes them: they then stay in the processor's cache.
+ONNX_PIXELS = 8 * 64 * 64
 # Images that the heads are given at once on a CPU: 500 take twice as long, for the same reason.
 HEAD_IMAGES = 64
 

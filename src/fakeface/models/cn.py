@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -21,3 +22,9 @@ class ClassificationNetwork(nn.Module):
     def forward(self, joint_map: torch.Tensor) -> torch.Tensor:
         """(B, feature_dim, s, s) to logits (B, 2), column 1 for fake; softmax is the caller's."""
         return self.fc(self.conv(joint_map).mean(dim=(2, 3)))
+
+
+def margins_of(logits: torch.Tensor) -> np.ndarray:
+    """Logits (N, 2), column 1 for fake, to margins float64 (N,)."""
+    pairs = logits.detach().double().cpu().numpy()
+    return pairs[:, 1] - pairs[:, 0]

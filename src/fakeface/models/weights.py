@@ -9,20 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import nn
 
-from fakeface.base.errors import FakefaceError
-from fakeface.base.files import save_tensors
+from fakeface.base.tensors import DetectorWeightsError, load_tensors, save_tensors
 from fakeface.models.cffn import VARIANTS, FeatureNetwork, PretrainedCFFN, build_cffn
 
 CFFN_KEYS = ("variant", "feature_levels", "unit_norm", "image_size", "frozen_sha256")
 # Tensors of frozen layers, which come from their own package.
 FROZEN = "levels."
-
-
-class DetectorWeightsError(FakefaceError, ValueError):
-    """A weights file is damaged or belongs to another network."""
 
 
 def save_module(
@@ -52,29 +46,6 @@ def frozen_sha256(cffn: FeatureNetwork) -> str | None:
     for name, tensor in sorted(tensors.items()):
         digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
-
-
-def load_tensors(
-    path: Path, kind: str, keys: Collection[str]
-) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """Tensors and header of a file whose ``network`` must be ``kind`` and whose header must hold ``keys``.
-
-    Raises:
-        DetectorWeightsError: if the file is absent, damaged, of another network or of an older version.
-    """
-    try:
-        with safe_open(path, framework="pt") as stored:
-            header = {key: json.loads(value) for key, value in (stored.metadata() or {}).items()}
-            tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
-    except (SafetensorError, FileNotFoundError, json.JSONDecodeError) as error:
-        raise DetectorWeightsError(f"{path}: cannot be read as safetensors ({error})") from error
-    if header.get("network") != kind:
-        raise DetectorWeightsError(f"{path}: network must be {kind!r}, got {header.get('network')!r}")
-    if missing := sorted(set(keys) - set(header)):
-        raise DetectorWeightsError(
-            f"{path}: the header lacks {', '.join(missing)}; make the file anew: dvc repro train_{kind}"
-        )
-    return tensors, header
 
 
 def fill_module(path: Path, module: nn.Module, tensors: dict[str, torch.Tensor]) -> None:

@@ -11,7 +11,8 @@ import pytest
 from bundles import celeba_photographs, make_bundle
 from PIL import Image
 
-from fakeface.bundle.bundle import Bundle, load_bundle
+from fakeface.bundle.bundle import Bundle
+from fakeface.bundle.networks import load_networks
 from fakeface.data.faces import FaceFinder
 from fakeface.data.image_sets import MANIFEST_COLUMNS, ImageSet
 
@@ -23,7 +24,7 @@ def detector_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def bundle(detector_folder: Path) -> Bundle:
-    return load_bundle(detector_folder, "cpu")
+    return load_networks(detector_folder, "cpu")
 
 
 @pytest.fixture(scope="session")

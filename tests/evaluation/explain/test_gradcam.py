@@ -11,12 +11,11 @@ import torch.nn.functional as F
 from conftest import make_params
 
 from fakeface.base.runtime import make_fabric
-from fakeface.detector.batches import to_input
 from fakeface.detector.decision import DecisionRule
 from fakeface.detector.detector import Detector
 from fakeface.evaluation.explain.saliency import central_share, grad_cam, level_cams
 from fakeface.models import cffn as pretrained_cffn
-from fakeface.models.cffn import VARIANTS, FeatureNetwork, build_cffn
+from fakeface.models.cffn import VARIANTS, FeatureNetwork, build_cffn, to_input
 from fakeface.models.cn import ClassificationNetwork
 
 every_variant = pytest.mark.parametrize("variant", list(VARIANTS))

@@ -12,12 +12,13 @@ from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 from PIL import Image, ImageDraw, ImageFont
 
+from fakeface.apps.heatmaps import evidence
 from fakeface.apps.judge import NO_FACE, Judged, PictureError, faces_of, read_picture, score_faces
-from fakeface.apps.output import evidence
 from fakeface.bundle.bundle import Bundle
 from fakeface.data.faces import FaceFinder
 from fakeface.data.preprocess import CorruptImageError, decode
 from fakeface.detector.attribution_head import UNKNOWN
+from fakeface.detector.detector import Detector
 
 MAX_FILE_SIZE = "20 MB"
 MAX_WAITING = 20
@@ -62,7 +63,7 @@ class Answer:
     evidence: tuple[tuple[Image.Image, str], ...] = ()
 
 
-def answer_file(path: Path, bundle: Bundle, finder: FaceFinder | None) -> Answer:
+def answer_file(path: Path, bundle: Bundle[Detector], finder: FaceFinder | None) -> Answer:
     """Judge a picture file; a file that cannot be judged gets the reason as its answer."""
     try:
         image = decode(read_picture(path))
@@ -71,7 +72,7 @@ def answer_file(path: Path, bundle: Bundle, finder: FaceFinder | None) -> Answer
     return answer(image, bundle, finder)
 
 
-def answer(image: Image.Image, bundle: Bundle, finder: FaceFinder | None) -> Answer:
+def answer(image: Image.Image, bundle: Bundle[Detector], finder: FaceFinder | None) -> Answer:
     """Judge an upright RGB picture; without ``finder`` it is one aligned face already."""
     detector = bundle.detector
     faces = score_faces(faces_of(image, detector.image_size, finder), detector, bundle.attribution)

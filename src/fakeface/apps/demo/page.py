@@ -15,9 +15,11 @@ from PIL import Image
 
 from fakeface.apps.demo.answer import MAX_FILE_SIZE, MAX_WAITING, Answer, RateLimit, answer, answer_file
 from fakeface.base.errors import DemoError
-from fakeface.bundle.bundle import Bundle, Manifest, load_bundle
+from fakeface.bundle.bundle import Bundle, Manifest
+from fakeface.bundle.networks import load_networks
 from fakeface.data.faces import FaceFinder
 from fakeface.data.image_sets import ImageSet, evenly_spaced
+from fakeface.detector.detector import Detector
 
 TITLE = "fakeface: was this face made by a GAN?"
 EVIDENCE = (
@@ -83,7 +85,7 @@ def about(manifest: Manifest) -> str:
 
 
 def build_page(
-    bundle: Bundle, finder: FaceFinder, samples: Sequence[Sample], limit: RateLimit | None = None
+    bundle: Bundle[Detector], finder: FaceFinder, samples: Sequence[Sample], limit: RateLimit | None = None
 ) -> gr.Blocks:
     """The page, not served yet."""
     limit = limit or RateLimit()
@@ -187,7 +189,7 @@ def serve(detector: str, samples: Path, host: str, port: int, device: str = "aut
         BundleError: if there is no usable detector.
     """
     for_strangers = not _is_loopback(host)
-    bundle = load_bundle(detector, device)
+    bundle = load_networks(detector, device)
     finder = bundle.finder()
     size = bundle.detector.image_size
     offered = sample_pictures(samples, tuple(bundle.manifest.training.n_fakes), size)

@@ -21,11 +21,10 @@ import torch
 import torch.nn.functional as F
 from matplotlib.figure import Figure
 
-from fakeface.detector.batches import to_input
 from fakeface.detector.detector import Detector
 from fakeface.evaluation.explain.judged import HEADLINE, REAL, Judged
 from fakeface.evaluation.figures import bare, new_figure, write_png
-from fakeface.models.cffn import FeatureNetwork
+from fakeface.models.cffn import FeatureNetwork, to_input
 from fakeface.models.cn import ClassificationNetwork
 
 # Aligned faces fill the middle: a square of 60 % of the side, 36 % of the area.

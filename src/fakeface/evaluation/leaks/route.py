@@ -23,10 +23,10 @@ from fakeface.data.augmentation.laundering import launder
 from fakeface.data.faces import FaceFinder, largest_face
 from fakeface.data.image_sets import ImageSet, Split
 from fakeface.data.preprocess import LUMA, decode, preprocess
-from fakeface.detector.batches import to_input
 from fakeface.evaluation.leaks.metadata import FOLDS, cross_validate, too_few, without
 from fakeface.gans.generate import sample_split
 from fakeface.gans.sampler import SAMPLE_BATCH, Generator
+from fakeface.models.cffn import to_input
 from fakeface.params import ProtocolParams
 
 # Keeps the draws of the probes apart from those of trainings and tests.
