@@ -23,7 +23,7 @@ SHAPES = {
     "paper": [(96, 16), (120, 8), (156, 4), (126, 2)],
     "residual": [(24, 64), (48, 32), (72, 16), (96, 8)],
     "pretrained": [(24, 32), (40, 16), (80, 8), (112, 8)],
-    "statistics": [(208, 1), (560, 1), (672, 1), (2176, 1)],
+    "statistics": [(416, 1), (1120, 1), (1344, 1), (4352, 1)],
 }
 
 
@@ -41,19 +41,18 @@ def plain_level_maps(network: Any, x: torch.Tensor) -> list[torch.Tensor]:
         return maps
     side = x.shape[-1] // 32
     if isinstance(network, StatisticsCFFN):
-        x = (127.5 * x + 0.5) / 128
-        for level in range(1, 5):
-            statistics = []
-            for layer in network.levels[level - 1]:
-                x = layer(x)
-                # The stem's two layers are no block.
-                if "MBConv" in type(layer).__name__:
-                    mean = x.mean(dim=(2, 3), keepdim=True)
-                    variance = (x * x).mean(dim=(2, 3), keepdim=True) - mean * mean
-                    statistics += [mean, (F.relu(variance) + 1e-6).sqrt()]
-            if level in network.feature_levels:
-                maps.append(network.heads[str(level)](torch.cat(statistics, dim=1), 1))
-        return maps
+        statistics: dict[int, list[torch.Tensor]] = {level: [] for level in network.feature_levels}
+        small = (127.5 * x + 0.5) / 128
+        for y in (small, F.interpolate(small, scale_factor=2, mode="bilinear")):
+            for level in range(1, 5):
+                for layer in network.levels[level - 1]:  # type: ignore[attr-defined]
+                    y = layer(y)
+                    # The stem's two layers are no block.
+                    if level in statistics and "MBConv" in type(layer).__name__:
+                        mean = y.mean(dim=(2, 3), keepdim=True)
+                        variance = (y * y).mean(dim=(2, 3), keepdim=True) - mean * mean
+                        statistics[level] += [mean, (F.relu(variance) + 1e-6).sqrt()]
+        return [network.heads[str(i)](torch.cat(parts, dim=1), 1) for i, parts in statistics.items()]
     if isinstance(network, PretrainedCFFN):
         x = F.interpolate((127.5 * x + 0.5) / 128, scale_factor=2, mode="bilinear")
         for level in range(1, 5):

@@ -81,10 +81,7 @@ def _input(graph: Graph, cffn: PretrainedCFFN) -> str:
     x = graph.add("Transpose", [x], perm=[0, 3, 1, 2])
     for kind, value in (("Div", 127.5), ("Sub", 1), ("Mul", 127.5), ("Add", 0.5), ("Div", 128)):
         x = graph.add(kind, [x, _number(graph, value)])
-    if cffn.scale == 1:
-        return x
-    scales = graph.constant(np.array([1, 1, cffn.scale, cffn.scale], dtype=np.float32))
-    return graph.add("Resize", [x, "", scales], mode="linear", coordinate_transformation_mode="half_pixel")
+    return graph.enlarged(x, cffn.scale)
 
 
 def _head(graph: Graph, head: LevelHead, x: str, side: int, pooled: int) -> str:

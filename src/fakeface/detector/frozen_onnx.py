@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from fakeface.base.lite0 import padded_weight
-from fakeface.models.cffn import VARIANCE_FLOOR, PretrainedCFFN, StatisticsCFFN
+from fakeface.models.cffn import SCALES, VARIANCE_FLOOR, PretrainedCFFN, StatisticsCFFN
 
 INPUT = "x"
 
@@ -63,6 +63,13 @@ class Graph:
         variance = self.add("Relu", [self.add("Sub", [squares, self.add("Mul", [mean, mean])])])
         return [mean, self.add("Sqrt", [self.add("Add", [variance, "floor"])])]
 
+    def enlarged(self, x: str, scale: int) -> str:
+        """As ``interpolate`` with ``mode="bilinear"``."""
+        if scale == 1:
+            return x
+        scales = self.constant(np.array([1, 1, scale, scale], dtype=np.float32))
+        return self.add("Resize", [x, "", scales], mode="linear", coordinate_transformation_mode="half_pixel")
+
     def joined(self, parts: list[str]) -> str:
         return self.add("Concat", parts, axis=1)
 
@@ -81,22 +88,23 @@ class Graph:
 
 def frozen_levels(graph: Graph, network: PretrainedCFFN, x: str) -> list[str]:
     """The feature levels' activations of ``x``, as :meth:`PretrainedCFFN.frozen_input` gives it."""
-    outputs = []
     statistics = isinstance(network, StatisticsCFFN)
-    for level, layers in enumerate(network.levels, start=1):
-        parts: list[str] = []
-        for layer in layers:  # type: ignore[attr-defined]
-            if isinstance(layer, nn.Conv2d):
-                x = graph.convolution(x, layer)
-            elif isinstance(layer, nn.ReLU6):
-                x = graph.relu6(x)
-            else:
-                x = graph.block(x, layer)
-                if statistics and level in network.feature_levels:
-                    parts += graph.statistics(x)
-        if level in network.feature_levels:
-            outputs.append(graph.joined(parts) if statistics else x)
-    return outputs
+    found: dict[int, list[str]] = {level: [] for level in network.feature_levels}
+    for scale in SCALES if statistics else (1,):
+        y = graph.enlarged(x, scale)
+        for level, layers in enumerate(network.levels, start=1):
+            for layer in layers:  # type: ignore[attr-defined]
+                if isinstance(layer, nn.Conv2d):
+                    y = graph.convolution(y, layer)
+                elif isinstance(layer, nn.ReLU6):
+                    y = graph.relu6(y)
+                else:
+                    y = graph.block(y, layer)
+                    if statistics and level in found:
+                        found[level] += graph.statistics(y)
+            if not statistics and level in found:
+                found[level].append(y)
+    return [graph.joined(parts) if statistics else parts[0] for parts in found.values()]
 
 
 def to_onnx(network: PretrainedCFFN) -> bytes:

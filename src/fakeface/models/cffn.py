@@ -316,7 +316,7 @@ class PretrainedCFFN(FeatureNetwork):
     # The network's blocks of each level, the numbers that a level puts out at each place, and how much
     # pictures are enlarged for it.
     blocks = BLOCKS
-    channels = PRETRAINED_CHANNELS
+    channels: tuple[int, ...] = PRETRAINED_CHANNELS
     scale = ENLARGED
 
     def __init__(
@@ -396,12 +396,13 @@ class PretrainedCFFN(FeatureNetwork):
 #
 # Where in a portrait a trace lies says little. How strongly each channel answers over the whole picture, and
 # how evenly, says much, also of generators that were never seen. So a level puts out the mean and standard
-# deviation of every channel of all its blocks: a few thousand numbers, whatever the picture's size. The
-# picture is not enlarged, and the network's last blocks take part.
+# deviation of every channel of all its blocks, of the picture as it is and enlarged twofold: a few thousand
+# numbers, whatever the picture's size. The network's last blocks take part.
 
 STATISTICS_BLOCKS = ((0, 4), (4, 8), (8, 11), (11, 16))
-# Channels of all blocks of a level, twice.
-STATISTICS_CHANNELS = (2 * 104, 2 * 280, 2 * 336, 2 * 1088)
+SCALES = (1, 2)
+# Mean and deviation of the channels of all blocks of a level, at each scale.
+STATISTICS_CHANNELS = tuple(2 * len(SCALES) * channels for channels in (104, 280, 336, 1088))
 # Keeps the slope of the square root finite where a channel is constant.
 VARIANCE_FLOOR = 1e-6
 
@@ -414,11 +415,12 @@ def channel_statistics(x: torch.Tensor) -> torch.Tensor:
 
 
 class StatisticsCFFN(PretrainedCFFN):
-    """Heads learnt by pairs on means and deviations of all blocks of EfficientNet-Lite0."""
+    """Heads learnt by pairs on means and deviations of all blocks of EfficientNet-Lite0, at two scales."""
 
     variant = "statistics"
     blocks = STATISTICS_BLOCKS
     channels = STATISTICS_CHANNELS
+    # Enlarged later, see `SCALES`.
     scale = 1
 
     def __init__(
@@ -432,23 +434,30 @@ class StatisticsCFFN(PretrainedCFFN):
                 head.get_parameter("out.weight").div_(4)
 
     def activations(self, x: torch.Tensor) -> list[torch.Tensor]:
-        """Statistics of the feature levels' blocks for (B, 3, S, S) in [-1, 1]: (B, 2 C, 1, 1) each."""
+        """Statistics of the feature levels' blocks for (B, 3, S, S) in [-1, 1]: (B, K, 1, 1) each."""
         return self._run(x)[1]
 
+    def chunk_size(self, side: int, pixels: int) -> int:
+        """As of the parent; the largest scale counts."""
+        return super().chunk_size(max(SCALES) * side, pixels)
+
     def _run(self, x: torch.Tensor) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
-        """What each feature level's last block puts out, and the statistics of all its blocks."""
+        """What the levels' last blocks put out, scale by scale, and each level's statistics of its blocks."""
         x = self.frozen_input(x)
-        outputs, statistics = [], []
-        for level, layers in enumerate(self.levels, start=1):
-            parts = []
-            for layer in layers.children():
-                x = layer(x)
-                if not isinstance(layer, nn.Conv2d | nn.ReLU6):
-                    parts.append(channel_statistics(x))
-            if level in self.feature_levels:
-                outputs.append(x)
-                statistics.append(torch.cat(parts, dim=1))
-        return outputs, statistics
+        outputs: list[torch.Tensor] = []
+        statistics: dict[int, list[torch.Tensor]] = {level: [] for level in self.feature_levels}
+        for scale in SCALES:
+            y = x
+            if scale != 1:
+                y = F.interpolate(x, scale_factor=scale, mode="bilinear", align_corners=False)
+            for level, layers in enumerate(self.levels, start=1):
+                for layer in layers.children():
+                    y = layer(y)
+                    if level in statistics and not isinstance(layer, nn.Conv2d | nn.ReLU6):
+                        statistics[level].append(channel_statistics(y))
+                if level in statistics:
+                    outputs.append(y)
+        return outputs, [torch.cat(parts, dim=1) for parts in statistics.values()]
 
     def block_statistics(self, block: torch.Tensor) -> list[torch.Tensor]:
         """They are statistics already."""
@@ -466,8 +475,8 @@ class StatisticsCFFN(PretrainedCFFN):
     ) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
         """As of the parent; a level's map is (B, 128, 1, 1).
 
-        Where ``x`` asks for derivatives, what stands for a level is the output of its last block,
-        (B, C, s, s), whose places can be told apart; else its statistics, (B, 2 C, 1, 1).
+        Where ``x`` asks for derivatives, what stands for the levels are the outputs of their last blocks at
+        each scale, (B, C, s, s), whose places can be told apart; else their statistics, (B, K, 1, 1).
         """
         if isinstance(x, torch.Tensor) and x.requires_grad:
             outputs, statistics = self._run(x)
