@@ -51,7 +51,7 @@ FETCHED = "data/fetched"
 
 
 def _without_password(repo: str) -> str:
-    if re.match(r"https?://[^/]*@", repo) or re.match(r"\w[\w+.-]*://[^/@]*:[^/@]*@", repo):
+    if re.match(r"(?i)https?://[^/]*@", repo) or re.match(r"\w[\w+.-]*://[^/@]*:[^/@]*@", repo):
         raise ValueError("must hold no user name or password: Git's credential helpers keep these")
     if repo.startswith("-"):
         raise ValueError(f"must be an address or a folder, got {repo!r}")

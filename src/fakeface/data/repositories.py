@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import re
 import shutil
 import stat
@@ -17,10 +19,17 @@ from dvc.api import DVCFileSystem
 from dvc.repo.open_repo import clean_repos
 from tqdm import tqdm
 
-from fakeface.base.downloads import MAX_BYTES, sha256_of
+from fakeface.base.downloads import MAX_BYTES, file_digest, sha256_of
 from fakeface.base.errors import FakefaceError, first_line
 from fakeface.base.files import atomic_path
-from fakeface.data.archives import Archive, ArchiveError, archive_of, open_archive, write_zip
+from fakeface.data.archives import (
+    MAX_MEMBER_BYTES,
+    Archive,
+    ArchiveError,
+    archive_of,
+    open_archive,
+    write_zip,
+)
 from fakeface.params import RepositoryParams
 
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/"
@@ -33,14 +42,11 @@ class RepositoryError(FakefaceError, RuntimeError):
 
 
 def _reason(error: BaseException) -> str:
-    """What Git said, where DVC ran it, else the error's first line."""
-    cause: BaseException | None = error
-    while cause is not None:
-        said = re.search(r"fatal: .*[^\s'.]", str(getattr(cause, "stderr", "")))
-        if said:
-            return said[0]
-        cause = cause.__cause__ or cause.__context__
-    return first_line(error)
+    """What went wrong first: DVC itself says no more than "SCM error"."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    from_git = re.search(r"fatal: .*[^\s'.]", str(getattr(error, "stderr", "")))
+    return from_git[0] if from_git else first_line(error)
 
 
 @contextmanager
@@ -85,8 +91,8 @@ def _opened(key: str, settings: RepositoryParams) -> Iterator[tuple[Any, str]]:
         clean_repos()
 
 
-def _walk(key: str, files: Any, root: str) -> Iterator[tuple[str, int, tuple[str, bool]]]:
-    """Relative name, size, and (path, whether DVC tracks it) of all files below ``root``."""
+def _walk(key: str, files: Any, root: str) -> Iterator[tuple[str, int, dict[str, Any]]]:
+    """Relative name, size, and what ``files`` knows of it, of all files below ``root``."""
     folders = [root]
     while folders:
         folder = folders.pop()
@@ -102,14 +108,31 @@ def _walk(key: str, files: Any, root: str) -> Iterator[tuple[str, int, tuple[str
             if info["type"] == "directory":
                 folders.append(path)
             else:
-                yield relative, info["size"] or 0, (path, not in_git)
+                yield relative, info["size"] or 0, info
 
 
-def _open(key: str, files: Any, path: str, by_dvc: bool) -> IO[bytes]:
+def _open(key: str, files: Any, info: dict[str, Any]) -> IO[bytes]:
+    by_dvc = not info.get("fs_info")
     where = "is tracked by DVC, and its remote does not give it" if by_dvc else "cannot be read"
+    path = info["name"]
     with _said_as(f"{key}: {path.lstrip('/')} {where}"):
         opened: IO[bytes] = files.open(path, "rb")
         return opened
+
+
+def _refuse_other_bytes(key: str, info: dict[str, Any], md5: str) -> None:
+    """Git checks what it reads; DVC's file system takes what a remote gives."""
+    if info.get("md5", md5) != md5:
+        raise RepositoryError(
+            f"{key}: {info['name'].lstrip('/')} has MD5 {md5} in the remote of DVC, expected {info['md5']}"
+        )
+
+
+def _open_picture(key: str, files: Any, info: dict[str, Any]) -> IO[bytes]:
+    with _open(key, files, info) as opened:
+        content = opened.read(MAX_MEMBER_BYTES + 1)
+    _refuse_other_bytes(key, info, hashlib.md5(content, usedforsecurity=False).hexdigest())
+    return io.BytesIO(content)
 
 
 def _refuse_pointer(key: str, name: str, content: bytes) -> None:
@@ -123,16 +146,21 @@ def _refuse_pointer(key: str, name: str, content: bytes) -> None:
 def _photographs(key: str, settings: RepositoryParams, files: Any) -> Iterator[tuple[Archive, bool]]:
     """The pictures at ``path``, and whether several at a time may be read."""
     root = f"/{settings.path.strip('/')}".removesuffix("/.")
-    with _said_as(f"{key}.path: {settings.path} is not in {settings.repo} at revision {settings.rev}"):
-        info = files.info(root or "/", ignore_subrepos=False)
+    with _said_as(f"{key}: {settings.path} cannot be read"):
+        try:
+            info = files.info(root or "/", ignore_subrepos=False)
+        except FileNotFoundError as error:
+            raise RepositoryError(
+                f"{key}.path must be in {settings.repo} at revision {settings.rev}, got {settings.path!r}"
+            ) from error
     in_git = info.get("fs_info")
     if in_git and stat.S_ISLNK(in_git.get("mode", 0)):
         raise ArchiveError(f"{key}.path: {settings.path} is a link, refused")
     if info["type"] == "directory":
         with _said_as(f"{key}: the list of {settings.path} cannot be read, is the remote of DVC there?"):
             members = list(_walk(key, files, root or "/"))
-        archive = archive_of(Path(key), members, lambda member: _open(key, files, *member))
-        yield archive, all(by_dvc for _, _, (_, by_dvc) in members)
+        archive = archive_of(Path(key), members, lambda info: _open_picture(key, files, info))
+        yield archive, not any(info.get("fs_info") for _, _, info in members)
         return
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / Path(root).name
@@ -142,10 +170,11 @@ def _photographs(key: str, settings: RepositoryParams, files: Any) -> Iterator[t
             )
         with (
             _said_as(f"{key}: {settings.path} cannot be read"),
-            _open(key, files, root, not in_git) as source,
+            _open(key, files, info) as source,
             copy.open("wb") as target,
         ):
             shutil.copyfileobj(source, target, 1 << 20)
+        _refuse_other_bytes(key, info, file_digest(copy, "md5"))
         with copy.open("rb") as target:
             _refuse_pointer(key, settings.path, target.read(len(_LFS_POINTER)))
         try:
@@ -185,7 +214,7 @@ def fetch_set(name: str, settings: RepositoryParams, out: str | Path) -> dict[st
 
     Raises:
         RepositoryError: if the repository, the revision, the path, or what Git LFS or a remote of DVC should
-            hold, is not to be had, or ``rev`` is a branch or otherwise moves.
+            hold, is not to be had or has another checksum, or ``rev`` is a branch or otherwise moves.
         ArchiveError: if the path holds no picture, a link, or a member that is refused in any archive.
     """
     key = f"repositories.{name}"
