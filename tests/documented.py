@@ -105,6 +105,11 @@ ZOO = [
 ]
 # Run elsewhere: the file that does it, and the words in it that show it.
 ELSEWHERE = {
+    "python -m fakeface.params use portraits 'repositories.photographs={repo: https://example.org/faces.git, rev: v1, path: faces/real}' "
+    "'repositories.stylegan={repo: https://example.org/faces.git, rev: v1, path: faces/stylegan.zip}' data.root=data/fetched/photographs.zip gans.stylegan.weights=data/fetched/stylegan.zip": (
+        "tests/data/test_repositories.py",
+        'if "repositories." in command',
+    ),
     "python3 -m venv .venv && . .venv/bin/activate && pip install -c requirements.lock -e . && dvc repro evaluate": (
         ".ci/run",
         "dvc repro evaluate",

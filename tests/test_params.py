@@ -107,6 +107,54 @@ def test_external_sets_are_added_one_by_one(project: Path) -> None:
         main(["use", "celeba-10k", "data.root=a.zip", 'external.own={"path": "a.zip", "kind": "real"}'])
 
 
+def test_sets_out_of_repositories_are_named_before_they_are_used(project: Path) -> None:
+    entry = {"repo": "git@example.org:faces.git", "rev": "v1.0", "path": "faces/real"}
+    use = ["use", "celeba-10k", f"repositories.mine={json.dumps(entry)}", "data.root=data/fetched/mine.zip"]
+    unknown = ["external.a={path: data/fetched/a.zip, kind: real}", "gans.dcgan.weights=data/fetched/mine"]
+    main(["use", "celeba-10k", *use[2:]])
+    assert load_params().repositories["mine"].model_dump() == entry
+    with pytest.raises(ParamsError) as caught:
+        main([*use, *unknown])
+    assert str(caught.value).endswith(
+        "gans.dcgan.weights must be a set of repositories (data/fetched/mine.zip), got 'data/fetched/mine'; "
+        "external.a.path must be a set of repositories (data/fetched/mine.zip), got 'data/fetched/a.zip'"
+    )
+    with pytest.raises(
+        ParamsError, match=r"external.own.path is data.root, 'data/fetched/mine.zip': it trains"
+    ):
+        main([*use, "external.own={path: data/fetched/mine.zip, kind: real}"])
+
+
+def test_every_problem_of_a_repository_is_said_and_no_password() -> None:
+    changed = content()
+    good = {"repo": "https://example.org/a.git", "rev": "v1", "path": "faces"}
+    changed["repositories"] = {
+        "a": good | {"repo": "https://me:secret@example.org/a.git", "rev": "--upload-pack=x", "path": "../b"},
+        "b": good | {"repo": "https://secret@example.org/a.git", "rev": 1, "path": "/etc"},
+        "c": good | {"repo": "-x", "rev": "v1~1", "branch": "main"},
+        "d": {"repo": "~/faces", "path": ""},
+        "e": good | {"repo": "ssh://git@example.org/a.git"},
+        "f": good | {"repo": "ssh://git:secret@example.org/a.git"},
+    }
+    lines = problems(changed)
+    assert "secret" not in "\n".join(lines)
+    assert [line.removeprefix("params.yaml: repositories.") for line in lines] == [
+        "a.repo: must hold no user name or password: Git's credential helpers keep these",
+        "a.rev: must be a commit's full hash or the name of a tag, got '--upload-pack=x'",
+        "a.path: must be a path below the repository's root, got '../b'",
+        "b.repo: must hold no user name or password: Git's credential helpers keep these",
+        "b.rev must be a valid string, got 1",
+        "b.path: must be a path below the repository's root, got '/etc'",
+        "c.repo: must be an address or a folder, got '-x'",
+        "c.rev: must be a commit's full hash or the name of a tag, got 'v1~1'",
+        "params.yaml: unknown key repositories.c.branch, expected one of repo, rev, path",
+        "d.repo: must be a whole path, because DVC does not know what ~ is, got '~/faces'",
+        "d.rev is missing",
+        "d.path String should have at least 1 character, got ''",
+        "f.repo: must hold no user name or password: Git's credential helpers keep these",
+    ]
+
+
 def test_a_profile_adds_and_removes_gans(project: Path) -> None:
     entry = "{loader: zoo, weights: mine.safetensors, architecture: dcgan, upsampler: nearest}"
     Path("profiles/mine.yaml").write_text(

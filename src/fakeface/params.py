@@ -7,8 +7,9 @@ python -m fakeface.params use default
 from __future__ import annotations
 
 import argparse
+import re
 import types
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import yaml
@@ -43,6 +44,30 @@ def _as_dvc_finds_it(path: str) -> str:
 
 # A file or folder from outside: a dependency of the stages that read it, so that DVC sees when it changes.
 InputPath = Annotated[str, Field(min_length=1), AfterValidator(_as_dvc_finds_it)]
+
+
+# Image sets out of Git repositories: stage `fetch` makes them.
+FETCHED = "data/fetched"
+
+
+def _without_password(repo: str) -> str:
+    if re.match(r"(?i)https?://[^/]*@", repo) or re.match(r"\w[\w+.-]*://[^/@]*:[^/@]*@", repo):
+        raise ValueError("must hold no user name or password: Git's credential helpers keep these")
+    if repo.startswith("-"):
+        raise ValueError(f"must be an address or a folder, got {repo!r}")
+    return repo
+
+
+def _revision(rev: str) -> str:
+    if not re.fullmatch(r"[\w.][\w./+-]*", rev):
+        raise ValueError(f"must be a commit's full hash or the name of a tag, got {rev!r}")
+    return rev
+
+
+def _within_repository(path: str) -> str:
+    if path.startswith("/") or "\\" in path or "\0" in path or ".." in path.split("/"):
+        raise ValueError(f"must be a path below the repository's root, got {path!r}")
+    return path
 
 
 class ParamsError(FakefaceError, ValueError):
@@ -377,6 +402,22 @@ class ExternalParams(_Section):
     align: bool = False
 
 
+class RepositoryParams(_Section):
+    """One image set at a pinned revision of a Git repository.
+
+    Attributes:
+        repo: address of the repository, or a folder on this disk.
+        rev: the full hash of a commit, or a tag.
+        path: of a folder, zip or tar of pictures in it, which Git itself, Git LFS or DVC holds.
+    """
+
+    repo: Annotated[
+        str, Field(min_length=1), AfterValidator(_as_dvc_finds_it), AfterValidator(_without_password)
+    ]
+    rev: Annotated[str, AfterValidator(_revision)]
+    path: Annotated[str, Field(min_length=1), AfterValidator(_within_repository)]
+
+
 class RobustnessParams(_Section):
     """Scores of the test images after corruptions of known strength.
 
@@ -425,6 +466,7 @@ class Params(_Section):
     precision: Literal["fp32", "bf16", "fp16"]
     deterministic: bool = False
     compile: bool = False
+    repositories: dict[GanName, RepositoryParams] = {}
     data: DataParams
     gans: Annotated[dict[GanName, GanParams], Field(min_length=1)]
     held_out: list[str]
@@ -459,6 +501,21 @@ class Params(_Section):
             raise ValueError(f"held_out must name each GAN once, got {self.held_out}")
         if not self.training_gans:
             raise ValueError("held_out must leave at least one GAN to train on, got all of them")
+        return self
+
+    @model_validator(mode="after")
+    def _fetched_sets_are_known(self) -> Params:
+        paths = {"data.root": self.data.root} if self.data.source == "folder" else {}
+        paths |= {f"gans.{name}.weights": gan.weights for name, gan in self.gans.items()}
+        paths |= {f"external.{name}.path": settings.path for name, settings in self.external.items()}
+        known = [f"{FETCHED}/{name}.zip" for name in self.repositories]
+        problems = [
+            f"{key} must be a set of repositories ({', '.join(known) or 'none yet'}), got {path!r}"
+            for key, path in paths.items()
+            if PurePosixPath(path).is_relative_to(FETCHED) and path not in known
+        ]
+        if problems:
+            raise ValueError("; ".join(problems))
         return self
 
     @model_validator(mode="after")
@@ -608,6 +665,8 @@ def load_params(path: str | Path = "params.yaml") -> Params:
 
 PROFILES = Path("profiles")
 DEFAULT = "default"
+# Sections whose keys are names that the user gives.
+TAKE_NEW_KEYS = (("repositories",), ("gans",), ("external",), ("regression",))
 
 
 def _entry(text: str, keys: tuple[str, ...]) -> tuple[yaml.Node, yaml.Node] | None:
@@ -632,15 +691,14 @@ def with_values(text: str, values: dict[str, Any], within: tuple[str, ...] = ())
         within: keys that lead to ``values``.
 
     Raises:
-        ParamsError: naming a key that the text does not have; only ``gans``, ``external`` and
-            ``regression`` take new ones.
+        ParamsError: naming a key that the text does not have; only ``TAKE_NEW_KEYS`` take new ones.
     """
     # What is removed goes last: a new entry is put below one that is there.
     for key, value in sorted(values.items(), key=lambda item: item[1] is None):
         keys = (*within, str(key))
         found = _entry(text, keys)
         if found is None:
-            section = _entry(text, within) if within in (("gans",), ("regression",), ("external",)) else None
+            section = _entry(text, within) if within in TAKE_NEW_KEYS else None
             if section is None:
                 name = ".".join(keys)
                 raise ParamsError(

@@ -60,6 +60,14 @@ def cn(report: dict[str, Any]) -> str:
     )
 
 
+def fetched(name: str, facts: dict[str, Any]) -> str:
+    """One line of what the stage fetch took out of a repository."""
+    return (
+        f"{name}: {facts['n_photographs']} photographs, {facts['path']} of {facts['repo']} at commit "
+        f"{facts['commit']}"
+    )
+
+
 def data(report: dict[str, Any]) -> str:
     """One line of reports/data.json."""
     splits = ", ".join(f"{report[f'n_{split}']} {split}" for split in ("train", "val", "test"))

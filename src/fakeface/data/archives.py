@@ -15,7 +15,7 @@ import tarfile
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -201,6 +201,32 @@ def _open_folder(path: Path) -> Iterator[Archive]:
     yield _archive(path, index, lambda file: file.open("rb"), (OSError,), "cannot be read")
 
 
+def archive_of(
+    path: Path, members: Iterable[tuple[str, int, Handle]], open_member: Callable[[Handle], IO[bytes]]
+) -> Archive:
+    """The photographs among files that are neither in an archive nor on this disk, judged by the same rules.
+
+    Args:
+        path: what messages call the whole.
+        members: name, size in bytes and what ``open_member`` takes, of each file.
+        open_member: opens one to read.
+
+    Raises:
+        ArchiveError: as :func:`open_archive`.
+    """
+    index: _Index[Handle] = _Index(path)
+    for member in members:
+        index.add(*member)
+    return _not_empty(_archive(path, index, open_member, (OSError,), "cannot be read"))
+
+
+def _not_empty(archive: Archive) -> Archive:
+    if not archive.names:
+        suffixes = ", ".join(sorted(IMAGE_SUFFIXES))
+        raise ArchiveError(f"{archive.path}: holds no photographs, expected files named {suffixes}")
+    return archive
+
+
 def _opener(path: Path) -> Callable[[Path], AbstractContextManager[Archive]]:
     if path.is_dir():
         return _open_folder
@@ -225,10 +251,7 @@ def open_archive(path: str | Path) -> Iterator[Archive]:
             archive = stack.enter_context(_opener(path)(path))
         except _DAMAGED as error:
             raise ArchiveError(f"{path}: not a readable folder, zip or tar: {error}") from error
-        if not archive.names:
-            suffixes = ", ".join(sorted(IMAGE_SUFFIXES))
-            raise ArchiveError(f"{path}: holds no photographs, expected files named {suffixes}")
-        yield archive
+        yield _not_empty(archive)
 
 
 def write_zip(path: str | Path, photographs: Iterator[tuple[str, bytes]]) -> None:
