@@ -32,6 +32,7 @@ RENAMED = {
     "cffn.harmed": "cffn.corrupted",
     "generate.disturbed": "generate.perturbed",
     "cn.reference": "cn.score_offset",
+    "cn.target_fnr": "cn.unsure_fpr",
     "leave_one_out.upsamplers": "leave_one_out.folds",
 }
 
@@ -324,8 +325,8 @@ class CnParams(_Section):
         calibration: what is fitted on validation logits, so that scores are probabilities.
         target_fpr: share of validation photographs above the threshold, under each of the training's
             protocols; those images are called fake.
-        target_fnr: share of validation fakes below the lower threshold; images below are called real, and
-            those between the two thresholds unsure.
+        unsure_fpr: share of the same photographs above the lower threshold; images below it are called real,
+            and those between the two thresholds unsure.
     """
 
     epochs: PositiveInt
@@ -335,7 +336,15 @@ class CnParams(_Section):
     score_offset: Literal["none", "detail"] = "detail"
     calibration: Literal["none", "temperature", "platt"]
     target_fpr: Probability
-    target_fnr: Probability
+    unsure_fpr: Probability
+
+    @model_validator(mode="after")
+    def _thresholds_are_in_order(self) -> CnParams:
+        if self.unsure_fpr < self.target_fpr:
+            raise ValueError(
+                f"unsure_fpr must be at least target_fpr ({self.target_fpr}), got {self.unsure_fpr}"
+            )
+        return self
 
 
 class ActivationsParams(_Section):

@@ -89,8 +89,8 @@ def test_a_file_elsewhere_is_not_reached_through_the_manifest(bundle: Path) -> N
 
 
 def test_a_newer_format_is_refused_before_its_keys_are_judged(bundle: Path) -> None:
-    change(bundle, format_version=2, fakeface_version="9.0", something="new")
-    with pytest.raises(BundleError, match="made by fakeface 9.0 in format 2, this version reads up to 1"):
+    change(bundle, format_version=3, fakeface_version="9.0", something="new")
+    with pytest.raises(BundleError, match="made by fakeface 9.0 in format 3, this version reads up to 2"):
         load_bundle(bundle)
 
 

@@ -25,7 +25,7 @@ from fakeface.detector.cn_weights import load_cn
 from fakeface.detector.detector import Detector
 from fakeface.detector.score_offset import missing_detail
 from fakeface.detector.train_cn import train_cn
-from fakeface.detector.views import every_view, threshold_kinds, validation_kind
+from fakeface.detector.views import every_view, threshold_kinds
 from fakeface.models.cffn import CFFN
 from fakeface.models.cn import margins_of
 from fakeface.models.weights import save_cffn
@@ -237,7 +237,7 @@ def test_the_stored_thresholds_keep_their_promises_on_validation_scores(
     fabric = make_fabric(tiny_params)
     # With neither, the loss after the decision is that of the training.
     score_offset = "none" if method == "none" else "detail"
-    targets = {"target_fpr": 0.2, "target_fnr": 0.1}
+    targets = {"target_fpr": 0.2, "unsure_fpr": 0.4}
     cn = tiny_params.cn.model_copy(update={"calibration": method, "score_offset": score_offset, **targets})
     params = tiny_params.model_copy(update={"cn": cn})
     torch.manual_seed(0)
@@ -252,22 +252,18 @@ def test_the_stored_thresholds_keep_their_promises_on_validation_scores(
         64,
         fabric,
     )
-    pixels = every_view(val, validation_kind(params.training_protocols), params.seed).pixels
     # Another number of threads rounds otherwise: an image that defines a threshold may move by as much.
-    scores, _ = detector.score_and_embed(pixels, 500)
     real, rounding = val.groups == 0, 1e-6
     photographs, touched = np.flatnonzero(real), False
     for kind in threshold_kinds(params):
         views = every_view(val, kind, params.seed, photographs)
         of_reals, _ = detector.score_and_embed(views.pixels, 500)
         assert np.mean(of_reals > result.rule.threshold + rounding) <= 0.2
+        assert np.mean(of_reals > result.rule.lower_threshold + rounding) <= 0.4
+        kept = result.rule.photographs
+        assert kept[0] - rounding <= of_reals.min() <= of_reals.max() <= kept[-1] + rounding
         touched |= bool(np.isclose(of_reals, result.rule.threshold, rtol=0, atol=rounding).any())
     assert touched
-    below = [
-        np.mean(scores[val.groups == group] < result.rule.lower_threshold - rounding)
-        for group in range(1, len(val.gans) + 1)
-    ]
-    assert np.mean(below) <= 0.1
     metrics = result.metrics
     assert metrics["calibration"] == result.rule.calibration.numbers()
     assert (metrics["threshold"], metrics["lower_threshold"]) == (

@@ -16,6 +16,7 @@ from fakeface.evaluation.external import (
     external_headline,
     refuse_training_images,
     set_report,
+    verdicts_report,
 )
 from fakeface.evaluation.prepared_sets import ExternalSetError, PreparedSet, prepare_set
 from fakeface.params import PROTOCOLS
@@ -97,6 +98,16 @@ def test_every_fake_set_against_every_set_of_photographs() -> None:
         assert block["fake"]["faces"]["recall"] == pytest.approx((found > 0.55).mean())
         low, high = block["fake"]["faces"]["recall_ci95"]
         assert low <= block["fake"]["faces"]["recall"] <= high
-    headline = external_headline(report)
+    tables = {
+        "snaps": pd.DataFrame({"verdict": ["real", "unsure", "fake", "real"]}),
+        "faces": pd.DataFrame({"verdict": ["fake", "fake", "unsure", "unsure"]}),
+    }
+    verdicts = verdicts_report({"snaps": "real", "faces": "fake"}, tables)
+    assert verdicts["by_set"]["snaps"] == {"n": 4, "decided": 0.75, "right": pytest.approx(2 / 3)}
+    assert verdicts["by_set"]["faces"] == {"n": 4, "decided": 0.5, "right": 1.0}
+    assert (verdicts["decided"], verdicts["right"]) == (pytest.approx(0.625), pytest.approx(5 / 6))
+    alone = verdicts_report({"faces": "fake"}, tables)
+    assert (alone["decided"], alone["right"]) == (None, None)
+    headline = external_headline(report | {"verdicts": verdicts})
     assert headline["snaps"] == {"fpr": report["laundered"]["real"]["snaps"]["fpr"]}
     assert set(headline["faces"]["auroc"]) == {"test", "snaps"}

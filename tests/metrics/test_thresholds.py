@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fakeface.metrics.scores import score_block
-from fakeface.metrics.thresholds import calibration_error, choose_lower_threshold, choose_threshold
+from fakeface.metrics.thresholds import calibration_error, choose_threshold
 
 # Few distinct values, bin edges and the ends among them: ties and boundaries are the hard cases.
 tied = st.sampled_from([0.0, 1 / 15, 0.2, 0.25, 0.4, 0.5, 0.6, 0.75, 0.8, 14 / 15, 1.0])
@@ -35,40 +33,6 @@ def test_threshold_keeps_its_promise_in_the_block(scores, target):
     labels = np.r_[np.zeros(len(reals)), 1]
     block = score_block(labels, np.r_[reals, 0.5], choose_threshold(reals, target))
     assert block["fpr"] <= target
-
-
-@given(
-    st.lists(st.tuples(probability, st.integers(0, 2)), min_size=1, max_size=60),
-    st.floats(0, 1, exclude_max=True),
-    st.booleans(),
-)
-@settings(max_examples=300, deadline=None)
-def test_lower_threshold_is_the_largest_within_the_target(fakes, target, by_gan):
-    scores, gans = np.array([score for score, _ in fakes]), np.array([gan for _, gan in fakes])
-    threshold = choose_lower_threshold(scores, target, groups=gans if by_gan else None)
-    groups = [scores[gans == gan] for gan in np.unique(gans)] if by_gan else [scores]
-
-    def missed(value):
-        return sum(Fraction(int((part < value).sum()), len(part)) for part in groups) / len(groups)
-
-    assert threshold in scores
-    assert missed(threshold) <= target + 1e-9
-    assert missed(np.nextafter(threshold, 2)) > target - 1e-9
-
-
-@given(st.lists(probability, min_size=1, max_size=60), st.floats(0, 0.99))
-@settings(deadline=None)
-def test_lower_threshold_mirrors_the_upper_one(scores, target):
-    fakes = np.round(np.array(scores) * 1024) / 1024  # so that 1 - score is exact
-    assert choose_lower_threshold(fakes, target) == 1 - choose_threshold(1 - fakes, target)
-
-
-def test_lower_threshold_weighs_gans_not_images():
-    scores, gans = np.r_[np.full(90, 0.9), np.linspace(0.1, 0.19, 10)], np.repeat(["many", "few"], [90, 10])
-    assert choose_lower_threshold(scores, 0.05) == pytest.approx(0.15)
-    assert choose_lower_threshold(scores, 0.05, groups=gans) == pytest.approx(0.11)
-    thrice = np.tile(np.arange(100) / 100, 3)
-    assert choose_lower_threshold(thrice, 0.05, groups=np.repeat([0, 1, 2], 100)) == 0.05
 
 
 def test_threshold_at_five_percent_of_a_hundred():
@@ -98,13 +62,6 @@ def test_threshold_of_single_precision_scores_survives_json():
 def test_bad_threshold_input_is_named(scores, target, message):
     with pytest.raises(ValueError, match=message):
         choose_threshold(scores, target)
-    with pytest.raises(ValueError, match=message.replace("target_fpr", "target_fnr")):
-        choose_lower_threshold(scores, target)
-
-
-def test_groups_of_another_length_are_refused():
-    with pytest.raises(ValueError, match=r"groups must have one entry a score, got \(2,\) for \(1,\)"):
-        choose_lower_threshold([0.5], 0.05, groups=[0, 1])
 
 
 @given(st.lists(st.tuples(probability, st.booleans()), min_size=2, max_size=60))

@@ -14,7 +14,7 @@ from fakeface.data.archives import IMAGE_SUFFIXES, MAX_MEMBER_BYTES
 from fakeface.data.faces import FaceFinder, FaceTooSmallError, align
 from fakeface.data.preprocess import CorruptImageError, ImageTooSmallError, decode, preprocess
 from fakeface.detector.attribution_head import AttributionHead
-from fakeface.detector.decision import VERDICTS, ImageScorer
+from fakeface.detector.decision import VERDICTS, ImageScorer, judge_with_copies
 
 STANDARD_INPUT = "-"
 NO_PICTURES = f"a folder without pictures ({', '.join(sorted(IMAGE_SUFFIXES))})"
@@ -91,7 +91,9 @@ class Judged:
         box: left, top, right, bottom in the picture's pixels; None for a whole picture.
         reason: why there is no verdict, else None.
         pixels: uint8 (S, S, 3), what the networks saw; None if there is no verdict.
-        score: P(fake) at even odds.
+        score: higher for what looks more like a fake, in [0, 1]; a probability at even odds only for
+            generators that training has seen.
+        rank: share of validation photographs whose score is lower; None if the detector does not know it.
         verdict: one of fakeface.detector.decision.VERDICTS.
         resembles: unless it is called real, the known GAN whose fakes it is like, or "unknown".
     """
@@ -100,6 +102,7 @@ class Judged:
     reason: str | None = None
     pixels: np.ndarray | None = field(default=None, repr=False, compare=False)
     score: float | None = None
+    rank: float | None = None
     verdict: str | None = None
     resembles: str | None = None
 
@@ -215,10 +218,11 @@ def score_faces(
     prepared = {index: face.pixels for index, face in enumerate(result) if face.pixels is not None}
     if not prepared:
         return result
-    scores, _ = detector.score_and_embed(np.stack(list(prepared.values())), batch_size)
-    decided = detector.rule.verdicts(scores)
-    for index, score, verdict in zip(prepared, scores, decided, strict=True):
-        result[index] = replace(result[index], score=float(score), verdict=VERDICTS[verdict])
+    scores, decided = judge_with_copies(detector, np.stack(list(prepared.values())), batch_size)
+    ranks = detector.rule.ranks(scores)
+    for place, (index, score, verdict) in enumerate(zip(prepared, scores, decided, strict=True)):
+        rank = None if ranks is None else float(ranks[place])
+        result[index] = replace(result[index], score=float(score), rank=rank, verdict=VERDICTS[verdict])
     suspects = [index for index in prepared if result[index].verdict != "real"]
     if attribution is not None and suspects:
         images = np.stack([prepared[index] for index in suspects])
@@ -239,6 +243,7 @@ def rows(picture: Picture) -> list[dict[str, object]]:
             **dict(zip(("left", "top", "right", "bottom"), face.box or (None,) * 4, strict=True)),
             "verdict": face.verdict,
             "score": face.score,
+            "rank": face.rank,
             "resembles": face.resembles,
             "message": face.reason,
             "failed": face.verdict is None,

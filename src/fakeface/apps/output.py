@@ -7,18 +7,23 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import IO
 
-from fakeface.apps.judge import Picture, rows
+import numpy as np
+
+from fakeface.apps.judge import Judged, Picture, rows
 from fakeface.detector.attribution_head import UNKNOWN
 from fakeface.detector.decision import DecisionRule
 
-COLUMNS = ("picture", "face", "left", "top", "right", "bottom", "verdict", "score", "resembles", "message")
+COLUMNS = (
+    *("picture", "face", "left", "top", "right", "bottom"),
+    *("verdict", "score", "rank", "resembles", "message"),
+)
 
 
 def write_json_lines(pictures: Iterable[Picture], out: IO[str]) -> Iterator[Picture]:
-    """One object a picture: name, message, faces with box, verdict, score, likeness and message."""
+    """One object a picture: name, message, faces with box, verdict, score, rank, likeness and message."""
     for picture in pictures:
         faces = [
-            {"box": face.box, "verdict": face.verdict, "score": face.score}
+            {"box": face.box, "verdict": face.verdict, "score": face.score, "rank": face.rank}
             | {"resembles": face.resembles, "message": face.reason}
             for face in picture.faces
         ]
@@ -43,7 +48,7 @@ def write_table(pictures: Iterable[Picture], out: IO[str], rule: DecisionRule) -
         for number, face in enumerate(picture.faces, start=1):
             words = f"{'-':16}  [{face.reason}]"
             if face.verdict is not None:
-                words = f"{face.verdict:8}{face.score:8.4f}"
+                words = f"{face.verdict:8}{measure_of(face, rule):>8}"
                 judged = True
             where = f" (face {number} of {len(picture.faces)})" if len(picture.faces) > 1 else ""
             like = f", like those of {face.resembles}" if face.resembles not in (None, UNKNOWN) else ""
@@ -53,9 +58,33 @@ def write_table(pictures: Iterable[Picture], out: IO[str], rule: DecisionRule) -
         out.flush()
         yield picture
     if judged:
-        lower, upper = rule.lower_threshold, rule.threshold
-        real = f"real below {lower:.4f}, unsure between" if lower < upper else "else real"
-        out.write(
-            "\nSecond column: P(fake), were photographs and fakes equally many. Called fake above "
-            f"{upper:.4f}, {real}. A verdict is a hint, no proof: see the detector's README.md.\n"
-        )
+        out.write(f"\n{_meaning(rule)} A verdict is a hint, no proof: see the detector's README.md.\n")
+
+
+def percent(rank: float, rule: DecisionRule) -> str:
+    """A rank among photographs in words, no more exact than their number allows."""
+    step = 1 / len(rule.photographs)
+    if rank > 1 - step:
+        return f">{1 - step:.1%}"
+    return f"<{step:.1%}" if rank < step else f"{rank:.1%}"
+
+
+def measure_of(face: Judged, rule: DecisionRule) -> str:
+    """What stands behind a verdict: the rank of a judged face, or its score where ranks are unknown."""
+    return f"{face.score:.4f}" if face.rank is None else percent(face.rank, rule)
+
+
+def _meaning(rule: DecisionRule) -> str:
+    thresholds = np.array([rule.threshold, rule.lower_threshold])
+    ranks = rule.ranks(thresholds)
+    if ranks is None:
+        what, (upper, lower) = "a score", (f"{value:.4f}" for value in thresholds)
+    else:
+        what = "the share of the detector's validation photographs that score lower"
+        upper, lower = (percent(rank, rule) for rank in ranks)
+    text = f"Second column: {what}. Fake: above {upper}; "
+    if rule.lower_threshold < rule.threshold:
+        text += f"real: below {lower}; unsure: between, "
+    else:
+        text += "real: else; unsure: "
+    return f"{text}or if a compressed or reduced copy is judged the opposite."

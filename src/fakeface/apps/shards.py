@@ -24,6 +24,7 @@ SCHEMA = pa.schema(
         *[(side, pa.float32()) for side in ("left", "top", "right", "bottom")],
         ("verdict", pa.string()),
         ("score", pa.float64()),
+        ("rank", pa.float64()),
         ("resembles", pa.string()),
         ("message", pa.string()),
         ("failed", pa.bool_()),

@@ -126,7 +126,11 @@ def external(report: dict[str, Any]) -> str:
     for name, found in block["fake"].items():
         against = ", ".join(f"{other} {pair['auroc']:.3f}" for other, pair in found["against"].items())
         rows.append((name, "fakes", str(found["n"]), f"{found['recall']:.3f} found", against))
-    return aligned(("set, laundered", "", "images", "at the threshold", "AUROC against"), rows, left=2)
+    text = aligned(("set, laundered", "", "images", "at the threshold", "AUROC against"), rows, left=2)
+    decided, right = (report["verdicts"][figure] for figure in ("decided", "right"))
+    if decided is None or right is None:
+        return text
+    return f"{text}\ndecided {decided:.3f}, of these right {right:.3f}, means over sets and classes"
 
 
 def robustness(report: dict[str, Any], headline: dict[str, Any]) -> str:

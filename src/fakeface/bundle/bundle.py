@@ -29,7 +29,7 @@ CARD_FILE = "README.md"
 CFFN_FILE, CN_FILE, FACES_FILE = "cffn.safetensors", "cn.safetensors", "faces.onnx"
 ATTRIBUTION_FILE = "attribution.safetensors"
 # Raised by one whenever an older reader would misread a newer bundle.
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -69,6 +69,7 @@ class Decision(_Part):
     lower_threshold: Probability
     score_offset: dict[str, Any]
     calibration: dict[str, Any]
+    photographs: tuple[Probability, ...] = ()
 
 
 class Training(_Part):

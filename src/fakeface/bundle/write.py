@@ -176,10 +176,14 @@ def _failures(manifest: Manifest) -> str:
 
 def _decision(manifest: Manifest) -> str:
     decision = manifest.decision
-    text = f"*Fake* is a score above {decision.threshold:.4f}"
+    text = f"*Fake* is a score above {decision.threshold:.4f}, "
     if decision.lower_threshold < decision.threshold:
-        return f"{text}, *real* one below {decision.lower_threshold:.4f}, *unsure* what lies between."
-    return f"{text}, *real* any other; this detector is never unsure."
+        text += f"*real* one below {decision.lower_threshold:.4f}, *unsure* what lies between"
+    else:
+        text += "*real* any other, *unsure* nothing by its score"
+    return (
+        f"{text}. A picture is unsure, too, if a compressed or a reduced copy of it is judged the opposite."
+    )
 
 
 # Make a bundle of what the pipeline trained and measured.

@@ -420,7 +420,7 @@ class NetworkInputs:
             return to_input(views.pixels, self.fabric.device)
         return self.frozen.levels(self.activations.records(views))
 
-    def read_with_detail(self, views: Views) -> tuple[NetworkInput, np.ndarray]:
+    def read_with_detail(self, views: Views | GivenPixels) -> tuple[NetworkInput, np.ndarray]:
         """The same, and :func:`~fakeface.detector.score_offset.missing_detail` of the views, float64 (N,)."""
         if self.frozen is None:
             return to_input(views.pixels, self.fabric.device), missing_detail(views.pixels)

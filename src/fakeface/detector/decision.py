@@ -8,15 +8,18 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+from PIL import Image
 
 from fakeface.base.errors import FakefaceError
 from fakeface.base.tensors import DetectorWeightsError, load_header
+from fakeface.data.augmentation.laundering import rescaled, through_file
 from fakeface.detector.calibration import UNCALIBRATED, Calibration, CalibrationError, is_number
 from fakeface.detector.score_offset import NO_SCORE_OFFSET, ScoreOffset, ScoreOffsetError
 
 VERDICTS = ("real", "unsure", "fake")
 # Of the header of a CN's file.
-RULE_KEYS = ("threshold", "lower_threshold", "calibration", "score_offset")
+RULE_KEYS = ("threshold", "lower_threshold", "calibration", "score_offset", "photographs")
+REAL, UNSURE, FAKE = range(len(VERDICTS))
 
 
 class DecisionError(FakefaceError, ValueError):
@@ -30,25 +33,31 @@ class DecisionRule:
     Attributes:
         threshold: an image whose score is above is called fake. At most a chosen share of validation
             photographs lies above.
-        lower_threshold: an image whose score is below is called real. At most a chosen share of validation
-            fakes lies below. Where it is not below ``threshold``, nothing is unsure.
+        lower_threshold: an image whose score is below is called real. At most another, larger share of these
+            photographs lies above. Where it is not below ``threshold``, nothing is unsure.
         calibration: from margins to P(fake); the thresholds are on its scale.
         score_offset: margins of photographs that miss as much fine detail, taken off before calibration.
+        photographs: ascending scores of validation photographs, at equal distances by rank; empty if unknown.
 
     Raises:
-        DecisionError: for a threshold outside [0, 1].
+        DecisionError: for a threshold outside [0, 1], or photographs that are not ascending scores.
     """
 
     threshold: float
     lower_threshold: float
     calibration: Calibration = UNCALIBRATED
     score_offset: ScoreOffset = NO_SCORE_OFFSET
+    photographs: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("threshold", "lower_threshold"):
             value = getattr(self, name)
             if not is_number(value) or not 0 <= value <= 1:
                 raise DecisionError(f"{name} must be in [0, 1], got {value!r}")
+        if not all(is_number(value) and 0 <= value <= 1 for value in self.photographs) or list(
+            self.photographs
+        ) != sorted(self.photographs):
+            raise DecisionError(f"photographs must be ascending scores in [0, 1], got {self.photographs!r}")
 
     @classmethod
     def at(cls, threshold: float) -> DecisionRule:
@@ -68,7 +77,16 @@ class DecisionRule:
         """int64 (N,), indices into :data:`VERDICTS`, of scores float (N,)."""
         above = scores > self.threshold
         unsure = ~above & (scores >= self.lower_threshold) & (self.lower_threshold < self.threshold)
-        return np.where(above, 2, np.where(unsure, 1, 0))
+        return np.where(above, FAKE, np.where(unsure, UNSURE, REAL))
+
+    def ranks(self, scores: np.ndarray) -> np.ndarray | None:
+        """Share of validation photographs that score lower, float64 (N,) in [0, 1]; None if unknown.
+
+        It promises nothing about generators that were never seen, unlike a probability.
+        """
+        if not self.photographs:
+            return None
+        return np.searchsorted(np.array(self.photographs), scores, side="left") / len(self.photographs)
 
     def numbers(self) -> dict[str, Any]:
         """The rule as JSON knows it; :meth:`read` reads it."""
@@ -77,6 +95,7 @@ class DecisionRule:
             "lower_threshold": self.lower_threshold,
             "calibration": self.calibration.numbers(),
             "score_offset": self.score_offset.numbers(),
+            "photographs": list(self.photographs),
         }
 
     @classmethod
@@ -95,7 +114,11 @@ class DecisionRule:
             score_offset = ScoreOffset(tuple(stored.pop("coefficients")), **stored)
         except (TypeError, ValueError, KeyError, ScoreOffsetError) as error:
             raise DecisionError(f"score_offset: {error}") from error
-        return cls(numbers["threshold"], numbers["lower_threshold"], calibration, score_offset)
+        try:
+            photographs = tuple(numbers["photographs"])
+        except (TypeError, KeyError) as error:
+            raise DecisionError(f"photographs: {error}") from error
+        return cls(numbers["threshold"], numbers["lower_threshold"], calibration, score_offset, photographs)
 
 
 def rule_of(path: Path, header: Mapping[str, Any]) -> DecisionRule:
@@ -143,3 +166,39 @@ class ImageScorer(Protocol):
 
     def attribution_features(self, images: np.ndarray) -> np.ndarray:
         """What an attribution head is given: embeddings and level statistics, joined, float32 (N, F)."""
+
+
+# A site compresses or reduces what is uploaded: such copies of a picture deserve the same verdict.
+COPY_QUALITY, COPY_SCALE = 75, 0.75
+
+
+def copies(image: np.ndarray) -> list[np.ndarray]:
+    """A compressed and a reduced copy, uint8 (S, S, 3) each, of the same."""
+    picture = Image.fromarray(np.ascontiguousarray(image))
+    return [
+        np.asarray(through_file(picture, "JPEG", quality=COPY_QUALITY)),
+        np.asarray(rescaled(picture, COPY_SCALE)),
+    ]
+
+
+def judge_with_copies(
+    scorer: ImageScorer, images: np.ndarray, batch_size: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Scores and verdicts; a picture is unsure, too, if a copy of it is called the opposite.
+
+    Args:
+        scorer: a detector.
+        images: uint8 (N, S, S, 3), prepared.
+        batch_size: images a forward pass, at most.
+
+    Returns:
+        Scores float64 (N,) of the images themselves, and indices into :data:`VERDICTS`, int64 (N,).
+    """
+    scores, _ = scorer.score_and_embed(images, batch_size)
+    verdicts = scorer.rule.verdicts(scores)
+    result = verdicts.copy()
+    for kind in zip(*map(copies, images), strict=True):
+        of_copies = scorer.rule.verdicts(scorer.score_and_embed(np.stack(kind), batch_size)[0])
+        # Two unequal verdicts that are not next to each other.
+        result[np.abs(of_copies - verdicts) == FAKE - REAL] = UNSURE
+    return scores, result

@@ -37,7 +37,7 @@ from fakeface.detector.views import (
     validation_kind,
     whole_kind,
 )
-from fakeface.metrics.thresholds import calibration_error, choose_lower_threshold, choose_threshold
+from fakeface.metrics.thresholds import calibration_error, choose_threshold
 from fakeface.models.cffn import FeatureNetwork
 from fakeface.models.cn import ClassificationNetwork, margins_of
 from fakeface.params import Params
@@ -46,6 +46,8 @@ EpochCallback = Callable[[int, dict[str, float]], None]
 # Of each validation photograph, for the score_offset.
 CORRUPTED_VIEWS = 6
 FORWARD_BATCH = 500
+# Scores of photographs that a decision rule keeps, so that a score can be ranked among them.
+RANKS = 201
 
 
 @dataclass
@@ -232,7 +234,8 @@ def _fit(
         "score_offset": score_offset.numbers(),
         **decision,
     }
-    rule = DecisionRule(decision["threshold"], decision["lower_threshold"], calibration, score_offset)
+    thresholds = decision["threshold"], decision["lower_threshold"]
+    rule = DecisionRule(*thresholds, calibration, score_offset, tuple(decision["photographs"]))
     return CnResult(network.eval(), rule, metrics)
 
 
@@ -245,6 +248,11 @@ def _logits(model: nn.Module, features: Features, device: torch.device) -> torch
         for start in range(0, len(features.maps), FORWARD_BATCH)
     ]
     return torch.cat(parts)
+
+
+def _quantiles(scores: np.ndarray) -> list[float]:
+    """:data:`RANKS` of the scores, from the lowest to the highest at equal distances by rank."""
+    return [float(score) for score in np.quantile(scores, np.linspace(0, 1, RANKS), method="inverted_cdf")]
 
 
 def _decide(
@@ -268,23 +276,27 @@ def _decide(
         score_offset = fit_score_offset(np.concatenate(all_margins), np.concatenate(missing))
     val_margins = margins(data.val) - score_offset.margins(data.val.missing)
     calibration = fit_calibration(params.cn.calibration, val_margins, val.labels)
-    threshold = max(
-        choose_threshold(calibration.scores(values - score_offset.margins(missing)), params.cn.target_fpr)
-        for values, missing in photographs
+    of_photographs = [
+        calibration.scores(values - score_offset.margins(missing)) for values, missing in photographs
+    ]
+    # Under each chain of the training at most so many photographs are above.
+    threshold, lower_threshold = (
+        max(choose_threshold(scores, level) for scores in of_photographs)
+        for level in (params.cn.target_fpr, params.cn.unsure_fpr)
     )
     scores, real = calibration.scores(val_margins), val.groups == 0
-    gans = val.groups[~real]
     logits = np.column_stack([np.zeros_like(val_margins), calibration.logits(val_margins)])
     return (
         score_offset,
         calibration,
         {
             "threshold": threshold,
-            "lower_threshold": choose_lower_threshold(scores[~real], params.cn.target_fnr, groups=gans),
+            "lower_threshold": lower_threshold,
             "target_fpr": params.cn.target_fpr,
-            "target_fnr": params.cn.target_fnr,
+            "unsure_fpr": params.cn.unsure_fpr,
+            "photographs": _quantiles(np.concatenate(of_photographs)),
             "n_val_real": int(real.sum()),
-            "n_val_fake": len(gans),
+            "n_val_fake": int((~real).sum()),
             "calibration": calibration.numbers(),
             "val_ece_uncalibrated": calibration_error(~real, UNCALIBRATED.scores(val_margins)),
             "val_ece": calibration_error(~real, scores),

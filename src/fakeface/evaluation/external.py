@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+from tqdm import tqdm
 
 from fakeface.data.faces import FRAMINGS
 from fakeface.data.image_sets import Folders, ImageSet, LeakError
+from fakeface.detector.activations import NetworkInputs
 from fakeface.detector.batches import load_split, load_training
+from fakeface.detector.decision import UNSURE, VERDICTS, judge_with_copies
 from fakeface.detector.detector import Detector
-from fakeface.evaluation.evaluate import predict_protocols
+from fakeface.detector.views import GivenPixels, Views
+from fakeface.evaluation.evaluate import predict_protocols, views_of_test
 from fakeface.evaluation.leaks.duplicates import is_copy, near_duplicates
 from fakeface.evaluation.prepared_sets import LISTED, PreparedSet, prepare_set
 from fakeface.metrics.scores import score_block
@@ -63,7 +67,8 @@ def score_external(
     """Scores of ``external.<name>`` under the three protocols.
 
     Returns:
-        A row a picture: ``name``, ``score_<protocol>`` rounded to six decimals; and the set.
+        A row a picture: ``name``, ``score_<protocol>`` rounded to six decimals, and ``verdict``, laundered,
+        with copies compared (:func:`fakeface.detector.decision.judge_with_copies`); and the set.
 
     Raises:
         LeakError: if it shares a picture with training, see :func:`refuse_training_images`.
@@ -75,9 +80,35 @@ def score_external(
     validation = load_split(folders.real, folders.fake, params.training_gans, "val")
     for data in (training, validation):
         refuse_training_images(prepared, data.sets)
-    predictions = predict_protocols(params, detector, prepared.as_data())
+    data = prepared.as_data()
+    predictions = predict_protocols(params, detector, data)
     scores = {f"score_{key}": predicted.scores.round(6) for key, predicted in predictions.items()}
-    return pd.DataFrame({"name": prepared.files["name"], **scores}), prepared
+    verdicts = _verdicts(params, detector, views_of_test(params, data)[PROTOCOLS[0]])
+    return pd.DataFrame({"name": prepared.files["name"], **scores, "verdict": verdicts}), prepared
+
+
+class _ByActivations:
+    """A detector whose frozen layers are computed as those of an evaluation are."""
+
+    def __init__(self, params: Params, detector: Detector) -> None:
+        self.rule, self.image_size = detector.rule, detector.image_size
+        self._detector, self._inputs = detector, NetworkInputs(params, detector.cffn, detector.fabric)
+
+    def score_and_embed(self, images: np.ndarray, batch_size: int) -> tuple[np.ndarray, np.ndarray]:  # noqa: ARG002
+        return self._detector.judge(*self._inputs.read_with_detail(GivenPixels(images, "copies")))
+
+    def attribution_features(self, images: np.ndarray) -> np.ndarray:
+        return self._detector.attribution_features(images)
+
+
+def _verdicts(params: Params, detector: Detector, views: Views) -> list[str]:
+    """What ``predict`` would say of these views."""
+    scorer, step = _ByActivations(params, detector), params.evaluate.batch_size
+    result: list[str] = []
+    for start in tqdm(range(0, len(views), step), desc="verdicts", unit="batch", disable=None):
+        _, verdicts = judge_with_copies(scorer, views[start : start + step].pixels, step)
+        result += [VERDICTS[verdict] for verdict in verdicts]
+    return result
 
 
 def external_report(
@@ -97,13 +128,49 @@ def external_report(
     }
     for name, settings in params.external.items():
         by_kind[settings.kind][name] = _scores(tables[name])
-    return set_report(
+    report = set_report(
         by_kind["real"],
         by_kind["fake"],
         threshold,
         bootstrap=params.evaluate.bootstrap,
         seed=params.seed,
     )
+    kinds = {name: settings.kind for name, settings in params.external.items()}
+    return report | {"verdicts": verdicts_report(kinds, tables)}
+
+
+def verdicts_report(
+    kinds: Mapping[str, Literal["real", "fake"]], tables: Mapping[str, pd.DataFrame]
+) -> dict[str, Any]:
+    """How often the detector decides about sets on which nothing trained, and how often it is right then.
+
+    Args:
+        kinds: whether each set is of photographs or fakes.
+        tables: of each set, with ``verdict``.
+
+    Returns:
+        ``by_set.<set>``: ``n``, ``decided``, the share that is not unsure, and ``right``, the share of these
+        with the right verdict, None if none is decided. ``decided`` and ``right``: means over the sets of a
+        class, then over the classes; None without sets of both.
+    """
+    by_set: dict[str, dict[str, Any]] = {}
+    for name, kind in kinds.items():
+        verdicts = tables[name]["verdict"].to_numpy()
+        decided = verdicts != VERDICTS[UNSURE]
+        right = float((verdicts[decided] == kind).mean()) if decided.any() else None
+        by_set[name] = {"n": len(verdicts), "decided": float(decided.mean()), "right": right}
+    means: dict[str, float | None] = {}
+    for figure in ("decided", "right"):
+        values = [
+            [
+                by_set[name][figure]
+                for name in kinds
+                if kinds[name] == kind and by_set[name][figure] is not None
+            ]
+            for kind in ("real", "fake")
+        ]
+        means[figure] = float(np.mean([np.mean(part) for part in values])) if all(values) else None
+    return {"by_set": by_set, **means}
 
 
 # Scores by protocol, float64 (N,) each, of one set.
@@ -132,8 +199,8 @@ def set_report(
 
     Returns:
         ``threshold``; by protocol ``real.<set>``: ``n``, ``fpr``; ``fake.<set>``: ``n``, ``recall`` and
-        ``against.<set of photographs>``: ``auroc``, ``average_precision``; each with ``<name>_ci95`` where
-        there is a bootstrap.
+        ``against.<set of photographs>``: ``auroc``, ``average_precision``, ``ece``; each with
+        ``<name>_ci95`` where there is a bootstrap.
     """
 
     def few(block: dict[str, Any], *names: str) -> dict[str, Any]:
@@ -158,7 +225,7 @@ def set_report(
                     "n": len(scores),
                     **few(block(nothing, scores), "recall"),
                     "against": {
-                        other: few(block(photographs, scores), "auroc", "average_precision")
+                        other: few(block(photographs, scores), "auroc", "average_precision", "ece")
                         for other, photographs in by_real.items()
                     },
                 }
@@ -169,7 +236,10 @@ def set_report(
 
 
 def external_headline(report: dict[str, Any]) -> dict[str, Any]:
-    """Content of metrics/external.json, laundered: FPR of photographs, recall and AUROC of fakes, by set."""
+    """Content of metrics/external.json, laundered: FPR of photographs, recall and AUROC of fakes, by set.
+
+    And ``decided`` and ``right`` of :func:`verdicts_report`.
+    """
     block = report[PROTOCOLS[0]]
     return {
         **{name: {"fpr": figures["fpr"]} for name, figures in block["real"].items()},
@@ -180,4 +250,5 @@ def external_headline(report: dict[str, Any]) -> dict[str, Any]:
             }
             for name, figures in block["fake"].items()
         },
+        **{figure: report["verdicts"][figure] for figure in ("decided", "right")},
     }

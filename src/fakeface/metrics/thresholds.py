@@ -47,37 +47,6 @@ def choose_threshold(real_scores: Any, target_fpr: float) -> float:
     return float(candidates[np.argmax(n_above / scores.size <= target_fpr)])
 
 
-def choose_lower_threshold(fake_scores: Any, target_fnr: float, *, groups: Any = None) -> float:
-    """The largest threshold that at most ``target_fnr`` of the fakes lie below.
-
-    The counterpart of :func:`choose_threshold`, for a second threshold under which images pass for real. The
-    answer is one of the scores; the next higher one lets too many fakes through.
-
-    Args:
-        fake_scores: (N,) of P(fake) of validation fakes, N >= 1, in [0, 1].
-        target_fnr: share of misses to stay within, in [0, 1).
-        groups: (N,), the GAN of each fake; the share is then the mean over GANs, so that a GAN with more
-            images does not weigh more.
-
-    Raises:
-        ValueError: for no scores, scores or a share out of range, or groups of another length.
-    """
-    scores = np.asarray(fake_scores, dtype=np.float64)
-    if scores.ndim != 1 or scores.size == 0:
-        raise ValueError(f"fake_scores must be (N,) with N >= 1, got {scores.shape}")
-    require_probabilities(scores)
-    if not 0 <= target_fnr < 1:
-        raise ValueError(f"target_fnr must be in [0, 1), got {target_fnr}")
-    groups = np.zeros(scores.size) if groups is None else np.asarray(groups)
-    if groups.shape != scores.shape:
-        raise ValueError(f"groups must have one entry a score, got {groups.shape} for {scores.shape}")
-    candidates = np.unique(scores)
-    parts = [np.sort(scores[groups == group]) for group in np.unique(groups)]
-    below = np.mean([np.searchsorted(part, candidates) / part.size for part in parts], axis=0)
-    # The mean over GANs rounds: three times 0.05 / 3 is more than 0.05.
-    return float(candidates[np.flatnonzero(below <= target_fnr + 1e-12)[-1]])
-
-
 def calibration_error(is_fake: np.ndarray, scores: np.ndarray) -> float:
     """The ``ece`` of :func:`fakeface.metrics.scores.score_block`, of validation scores.
 

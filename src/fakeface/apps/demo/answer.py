@@ -14,10 +14,12 @@ from PIL import Image, ImageDraw, ImageFont
 
 from fakeface.apps.heatmaps import evidence
 from fakeface.apps.judge import NO_FACE, Judged, PictureError, faces_of, read_picture, score_faces
+from fakeface.apps.output import percent
 from fakeface.bundle.bundle import Bundle
 from fakeface.data.faces import FaceFinder
 from fakeface.data.preprocess import CorruptImageError, decode
 from fakeface.detector.attribution_head import UNKNOWN
+from fakeface.detector.decision import DecisionRule
 from fakeface.detector.detector import Detector
 
 MAX_FILE_SIZE = "20 MB"
@@ -82,7 +84,7 @@ def answer(image: Image.Image, bundle: Bundle[Detector], finder: FaceFinder | No
             "fills it, as CelebA's do, tick the box under the picture.",
             _with_boxes(image, faces),
         )
-    lines = [_words(face, number, len(faces)) for number, face in enumerate(faces, start=1)]
+    lines = [_words(face, number, len(faces), detector.rule) for number, face in enumerate(faces, start=1)]
     judged = [(number, face) for number, face in enumerate(faces, start=1) if face.verdict is not None]
     if len(judged) > MAX_EVIDENCE:
         lines.append(f"Evidence is shown for the first {MAX_EVIDENCE} of {len(judged)} faces.")
@@ -95,20 +97,22 @@ def answer(image: Image.Image, bundle: Bundle[Detector], finder: FaceFinder | No
     return Answer("\n\n".join(lines), None if finder is None else _with_boxes(image, faces), tuple(shown))
 
 
-def _words(face: Judged, number: int, count: int) -> str:
+def _words(face: Judged, number: int, count: int, rule: DecisionRule) -> str:
     name = f"Face {number}: " if count > 1 else ""
     if face.verdict is None or face.score is None:
         return f"{name}**no verdict**: {html.escape(str(face.reason))}."
-    score = "P(fake) is " + ("below 0.001" if face.score < 0.001 else f"{face.score:.3f}")
+    score = f"Its score is {face.score:.3f}."
+    if face.rank is not None:
+        score = f"It scores higher than {percent(face.rank, rule)} of photographs."
     if face.verdict == "real":
-        return f"{name}**Called real.** {score}. It shows no trace of a GAN that this detector can see."
+        return f"{name}**Called real.** {score} It shows no trace of a GAN that this detector can see."
     like = (
         "It resembles the fakes of none of the GANs that it can name."
         if face.resembles in (None, UNKNOWN)
         else f"It resembles the fakes of **{face.resembles}**."
     )
     said = "Called fake." if face.verdict == "fake" else "Unsure."
-    return f"{name}**{said}** {score}. {like}"
+    return f"{name}**{said}** {score} {like}"
 
 
 def _with_boxes(image: Image.Image, faces: list[Judged]) -> Image.Image:

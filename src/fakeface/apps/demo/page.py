@@ -75,8 +75,8 @@ def about(manifest: Manifest) -> str:
         f"{', '.join(manifest.training.n_fakes)} and what is like them.",
         "- **It cannot** judge swapped or edited faces, pictures of diffusion models, drawings, or faces of "
         f"fewer than {manifest.preprocessing.image_size} pixels.",
-        "- **P(fake)** is how likely the face is a fake if fakes and photographs were equally many and the "
-        "GAN were one of those in training. Where fakes are rare, most pictures called fake are photographs.",
+        "- **The percentage** says how many photographs of the validation set score lower. It is no "
+        "probability: where fakes are rare, most pictures called fake are photographs.",
         "- **A verdict is a hint, no proof.** Never accuse or clear anybody by it.",
         "- **The name of a GAN** says which traces a picture has, not which program made it. It can name "
         f"{', '.join(manifest.attribution.gans)}.",
