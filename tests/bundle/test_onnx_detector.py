@@ -171,6 +171,12 @@ def test_a_cpu_has_bf16_in_pytorch_and_no_fp16(precision: str, runs_in: type, bu
     assert isinstance(load_bundle(bundle, "cpu").detector, runs_in)
 
 
+def test_a_driver_without_a_gpu_for_pytorch_is_none(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fakeface.base.gpu._driver_devices", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    assert isinstance(load_bundle(bundle, "auto").detector, OnnxDetector)
+
+
 def change_file(bundle: Path, write: object) -> None:
     """Other weights of the CFFN, and their checksum in the manifest."""
     assert callable(write)
