@@ -33,7 +33,7 @@ def test_every_face_is_named_and_boxed_and_its_evidence_shown(
         assert face.score is not None
         assert face.box is not None
         assert f"Face {number}: " in found.text
-        assert f"P(fake) is {face.score:.3f}" in found.text
+        assert f"Its score is {face.score:.3f}." in found.text
         # The frame of its box has another colour than the picture below it.
         assert found.picture is not None
         place = (round(face.box[2]) - 1, round((face.box[1] + face.box[3]) / 2))

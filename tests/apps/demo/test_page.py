@@ -95,7 +95,7 @@ def test_no_face_is_a_message_and_ticking_the_box_judges_the_whole(page: Any, tm
     upload(page, tmp_path / "noise.jpg")
     verdict(page, "no face found")
     page.check("#aligned input")
-    assert "no face found" not in verdict(page, "P(fake) is")
+    assert "no face found" not in verdict(page, "Its score is")
 
 
 def test_a_page_named_jpg_is_no_picture(page: Any, tmp_path: Path) -> None:
@@ -108,7 +108,7 @@ def test_a_page_named_jpg_is_no_picture(page: Any, tmp_path: Path) -> None:
 
 def test_a_test_picture_is_judged_on_a_click(page: Any) -> None:
     page.locator("#samples button").last.click()
-    assert "P(fake) is" in verdict(page, "Test picture: a fake of sngan, a GAN that the detector never saw")
+    assert "Its score is" in verdict(page, "Test picture: a fake of sngan, a GAN that the detector never saw")
     assert len(shown(page, "#evidence")) == 2
 
 
