@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import pytest
 from conftest import random_picture
+from PIL import Image
 
-from fakeface.data.augmentation.laundering import is_identity, launder, launder_one
+from fakeface.data.augmentation.laundering import is_identity, launder, launder_one, reuploaded
 from fakeface.data.preprocess import preprocess
 from fakeface.params import ProtocolParams
 
@@ -78,3 +81,15 @@ def test_of_several_chains_each_image_draws_one() -> None:
     assert matches.any(axis=0).all()
     untouched = matches[2].mean()
     assert 0.23 < untouched < 0.43
+
+
+def test_an_upload_is_compressed_before_it_is_rescaled() -> None:
+    image = np.asarray(random_picture(0).resize((64, 64)))
+    changed = reuploaded(image, np.random.default_rng(0))
+    quality, scale, kernel = np.random.default_rng(0).random(3)
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, format="JPEG", quality=50 + int(quality * 46))
+    chosen = (Image.Resampling.BILINEAR, Image.Resampling.BICUBIC, Image.Resampling.LANCZOS)[int(kernel * 3)]
+    side = round(64 * (0.5 + scale / 2))
+    small = Image.open(buffer).convert("RGB").resize((side, side), chosen)
+    np.testing.assert_array_equal(changed, np.asarray(small.resize((64, 64), chosen)))

@@ -3,6 +3,8 @@
     python -m fakeface.reporting.tables results --reports reports
     python -m fakeface.reporting.tables compare results/initial results/expanded --names initial expanded
     python -m fakeface.reporting.tables folds --reports reports
+    python -m fakeface.reporting.tables external --reports reports
+    python -m fakeface.reporting.tables histories --reports reports
     python -m fakeface.reporting.tables cards models/gans
     python -m fakeface.reporting.tables memorisation zoo/metrics/memorisation
     python -m fakeface.reporting.tables study losses results
@@ -97,6 +99,55 @@ def compare_table(first: Path, second: Path, names: Sequence[str], protocol: str
     first_block = blocks[0]["**all**"]
     counts = f"{first_block.get('n_real')} photographs and {first_block.get('n_fake')} fakes in the test set"
     return f"{markdown_table(header, rows)}\n\nProtocol `{protocol}`; {counts} of {names[0]}."
+
+
+def histories_table(reports: Path) -> str:
+    """Photographs and fakes by what they went through before they were prepared, laundered.
+
+    Args:
+        reports: folder that holds ``histories.json``.
+
+    Raises:
+        TableError: for a file or a key that is missing.
+    """
+    path = reports / "histories.json"
+    report = read_json(path)
+    fakes = get(report, path, "fakes")
+    rows = []
+    for name, block in get(report, path, "photographs").items():
+        probe, of_fakes = block["probe"] or {}, fakes.get(name, {})
+        rows.append(
+            [
+                name,
+                number(probe.get("auroc")),
+                number(block["fpr"], block.get("fpr_ci95")),
+                number(block["auroc"]),
+                number(of_fakes.get("recall")),
+                number(of_fakes.get("auroc")),
+            ]
+        )
+    header = ["history", "probe", "photographs called fake [95 %]", "AUROC, photographs with it"]
+    return markdown_table([*header, "fakes with it found", "AUROC, fakes with it"], rows)
+
+
+def verdicts_table(reports: Path) -> str:
+    """How often the detector decides about external sets, and how often it is right then.
+
+    Args:
+        reports: folder that holds ``external.json``.
+
+    Raises:
+        TableError: for a file or a key that is missing.
+    """
+    path = reports / "external.json"
+    report = read_json(path)
+    found = get(report, path, "verdicts")
+    rows = [
+        [name, str(block["n"]), number(block["decided"]), number(block["right"])]
+        for name, block in get(found, path, "by_set").items()
+    ]
+    rows.append(["mean over sets, then classes", "", number(found["decided"]), number(found["right"])])
+    return markdown_table(["set, laundered", "number", "decided", "of these right"], rows)
 
 
 def _rows(evaluation: dict[str, Any], path: Path) -> list[tuple[str, str, tuple[str, ...]]]:
@@ -238,6 +289,10 @@ def _make(arguments: argparse.Namespace, folder: Path) -> str:
         return speed_tables(folder / arguments.path, arguments.part)
     if arguments.command == "study":
         return STUDY_TABLES[arguments.name](folder / arguments.folder / STUDIES[arguments.name].results.name)
+    if arguments.command == "histories":
+        return histories_table(folder / arguments.reports)
+    if arguments.command == "verdicts":
+        return verdicts_table(folder / arguments.reports)
     if arguments.command == "external":
         path = folder / arguments.reports / "external.json"
         return external_tables(get(read_json(path), path, arguments.protocol))
@@ -273,6 +328,12 @@ def _parser() -> argparse.ArgumentParser:
     external = commands.add_parser("external", help="image sets on which nothing trained")
     external.add_argument("--reports", type=Path, default=Path("reports"), metavar="DIR")
     external.add_argument("--protocol", choices=PROTOCOLS, default="laundered")
+    for name, text in {
+        "histories": "pictures by what they went through before they were prepared",
+        "verdicts": "how often external sets are decided, and rightly",
+    }.items():
+        command = commands.add_parser(name, help=text)
+        command.add_argument("--reports", type=Path, default=Path("reports"), metavar="DIR")
     cards = commands.add_parser("cards", help="the generators trained here")
     cards.add_argument("folder", type=Path, metavar="DIR")
     memorisation = commands.add_parser("memorisation", help="distances to the nearest training photograph")
