@@ -164,14 +164,24 @@ def _failures(manifest: Manifest) -> str:
         gan, block = min(blocks["per_gan"].items(), key=lambda item: item[1]["recall"])
         lines.append(f"- {name}: of `{gan}` it finds {number(block['recall'])}, the least of all.")
     lines += [
-        "- Scores of GANs that it was not trained on are not calibrated: the expected calibration error is "
-        + ", ".join(f"{number(blocks['unseen']['ece'])} {name}" for name, blocks in manifest.metrics.items())
-        + ".",
+        _calibration(manifest),
         "- Photographs scaled by dropping pixels, enlarged or taken from screens did not train it.",
         "- Faces turned far aside, covered or smaller than "
         f"{manifest.preprocessing.image_size} pixels are not found or not judged.",
     ]
     return "\n".join(lines)
+
+
+def _calibration(manifest: Manifest) -> str:
+    """What is known of scores as probabilities, for generators that training never saw."""
+    text = "- Scores of generators that it was not trained on are not calibrated"
+    measured = {name: blocks["unseen"].get("ece") for name, blocks in manifest.metrics.items()}
+    if manifest.external is not None and None in measured.values():
+        fakes = manifest.external[PROTOCOLS[0]]["fake"]
+        # Bundles of before have none.
+        measured = {name: block["against"]["test"].get("ece") for name, block in fakes.items()}
+    known = [f"{number(value)} {name}" for name, value in measured.items() if value is not None]
+    return f"{text}: the expected calibration error is {', '.join(known)}." if known else f"{text}."
 
 
 def _decision(manifest: Manifest) -> str:
