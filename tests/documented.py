@@ -128,4 +128,8 @@ ELSEWHERE = {
     "fakeface benchmark --real photographs --fake fakes": ("tests/apps/test_benchmark.py", '["benchmark", '),
     "fakeface demo": ("tests/apps/demo/test_page.py", "fakeface.apps.cli"),
     "python benchmarks/suite.py": ("tests/test_benchmarks.py", "suite.py"),
+    "python benchmarks/large_pictures.py --real photographs.zip --fake fakes.zip": (
+        "tests/test_benchmarks.py",
+        "large_pictures.py",
+    ),
 }

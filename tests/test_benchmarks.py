@@ -7,8 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
+from PIL import Image
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
@@ -57,3 +59,18 @@ def test_the_suite_writes_one_part_and_keeps_the_others(tmp_path: Path) -> None:
     section = results["training"]["sections"]["Training, paper"]
     assert len(section["rows"]) == 4
     assert all(figures["median"] > 0 for figures in section["rows"].values())
+
+
+def test_large_pictures_are_judged_in_every_way(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for kind in ("real", "fake"):
+        (tmp_path / kind).mkdir()
+        for number in range(2):
+            pixels = rng.integers(0, 256, (200, 200, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / kind / f"{number}.png")
+    command = [sys.executable, str(BENCHMARKS / "large_pictures.py"), "--detector", "celeba"]
+    command += ["--real", str(tmp_path / "real"), "--fake", str(tmp_path / "fake")]
+    done = subprocess.run(command, cwd=BENCHMARKS.parent, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "2 photographs, 2 fakes" in done.stdout
+    assert done.stdout.count("AUROC") == 5

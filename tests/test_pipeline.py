@@ -236,6 +236,7 @@ def test_another_margin_reruns_only_what_depends_on_it(project: Project) -> None
         "evaluate",
         "explain",
         "nested_folds",
+        "histories",
         "robustness",
         "train_attribution",
         "train_cn",
