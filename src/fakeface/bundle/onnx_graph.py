@@ -7,6 +7,7 @@ and thresholds are not in it. What programs of other people take is made by :mod
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -55,8 +56,7 @@ def _graph(cffn: PretrainedCFFN, cn: ClassificationNetwork, image_size: int) -> 
     ]
     maps, embedding, statistics = [], [], []
     for level, x, shape, side in zip(cffn.feature_levels, activations, shapes, sides, strict=True):
-        head = cffn.heads[str(level)]
-        assert isinstance(head, LevelHead)  # noqa: S101
+        head = cast(LevelHead, cffn.heads[str(level)])
         maps.append(_head(graph, head, x, shape[-1], side))
         embedding.append(graph.add("GlobalAveragePool", [maps[-1]]))
         statistics += [x] if isinstance(cffn, StatisticsCFFN) else _deviations(graph, x, shape[-1] ** 2)
