@@ -27,7 +27,7 @@ from fakeface.data.preprocess import RESAMPLE, preprocess
 from fakeface.data.sources import IMAGES_ARCHIVE
 from fakeface.detector.batches import DetectorData
 from fakeface.detector.detector import Detector
-from fakeface.evaluation.leaks.route import image_features, judge_often, native_squares
+from fakeface.evaluation.leaks.route import image_features, judge_often, native_squares, random_halves
 from fakeface.metrics.scores import score_block
 from fakeface.params import Params
 
@@ -154,10 +154,7 @@ def history_probe(usual: np.ndarray, other: np.ndarray, params: Params, *, seed:
     seeds = np.column_stack([np.tile([seed, HISTORIES_KEY], (len(usual), 1)), np.arange(len(usual))])
     protocol = params.protocols.laundered
     features = [image_features(launder(images, [protocol], seeds)) for images in (usual, other)]
-    rng = np.random.default_rng([seed, HISTORIES_KEY])
-    halves = [
-        rng.permutation(np.arange(len(usual)) < len(usual) // 2).astype(np.int64) for _ in range(HALVINGS)
-    ]
+    halves = random_halves(len(usual), HALVINGS, np.random.default_rng([seed, HISTORIES_KEY]))
     return judge_often(features[0], features[1], halves, _FOLDS, seed)
 
 

@@ -165,6 +165,12 @@ def pixel_change(photographs: np.ndarray, routed: np.ndarray) -> dict[str, Any]:
     return {"changed_pixels": float((change > 0).mean()), "largest_change": int(change.max())}
 
 
+def random_halves(count: int, halvings: int, rng: np.random.Generator) -> list[np.ndarray]:
+    """``halvings`` labellings int64 (count,), each 1 for a random half, the smaller one if they differ."""
+    half = np.arange(count) < count // 2
+    return [rng.permutation(half).astype(np.int64) for _ in range(halvings)]
+
+
 def route_probe(
     photographs: np.ndarray,
     routed: np.ndarray,
@@ -198,10 +204,9 @@ def route_probe(
     n_routed = len(photographs) // 2
     result: dict[str, Any] = {"n_real": len(photographs) - n_routed, "n_routed": n_routed}
     result |= pixel_change(photographs, routed)
-    rng = np.random.default_rng(seed)
-    goes = np.arange(len(photographs)) < n_routed
-    halves = [rng.permutation(goes).astype(np.int64) for _ in range(halvings)]
-    seeds = np.column_stack([np.tile([seed, PROBE_KEY], (len(goes), 1)), np.arange(len(goes))])
+    halves = random_halves(len(photographs), halvings, np.random.default_rng(seed))
+    rows = np.arange(len(photographs))
+    seeds = np.column_stack([np.tile([seed, PROBE_KEY], (len(rows), 1)), rows])
     for name, protocol in protocols.items():
         stayed, went = (
             image_features(launder(images, [protocol], seeds)) for images in (photographs, routed)
