@@ -148,7 +148,11 @@ _LOADERS_WITH = {
 
 
 class GanParams(_Section):
-    """One generator: how to load it, and two facts that the evaluation relies on."""
+    """One generator: how to load it, and two facts that the evaluation relies on.
+
+    Attributes:
+        test_only: of loader ``folder``: all pictures are test images, and none may train.
+    """
 
     loader: Literal[
         "zoo",
@@ -168,6 +172,13 @@ class GanParams(_Section):
     latent: LatentParams | None = None
     output: OutputParams | None = None
     steps: PositiveInt | None = None
+    test_only: bool = False
+
+    @model_validator(mode="after")
+    def _only_folders_are_test_only(self) -> GanParams:
+        if self.test_only and self.loader != "folder":
+            raise ValueError(f"test_only is for loader folder, got loader {self.loader!r}; use held_out")
+        return self
 
     @model_validator(mode="after")
     def _only_keys_that_the_loader_knows(self) -> GanParams:
@@ -274,10 +285,23 @@ class ViewsParams(_Section):
     fake: PositiveInt
 
 
+class AutoencoderParams(_Section):
+    """An autoencoder that diffusers saved to a folder.
+
+    Attributes:
+        folder: with ``config.json`` and ``diffusion_pytorch_model.safetensors``.
+        sha256: of the latter file, at least its first 8 digits: what trains is tracked by it.
+    """
+
+    folder: InputPath
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{8,64}$")]
+
+
 class CffnParams(_Section):
     """The common fake feature network and its pairwise training.
 
     Attributes:
+        autoencoder: that pseudo-fakes come out of; None for upsamplers drawn at random.
         views: of a network with frozen levels; None, and for other networks always: a new view each time.
         dropout: of the heads on frozen levels.
     """
@@ -295,6 +319,7 @@ class CffnParams(_Section):
     schedule: Literal["constant", "cosine"]
     mirror: bool
     pseudo_fakes: Fraction
+    autoencoder: AutoencoderParams | None = None
     corrupted: Fraction
     reuploaded: Fraction = 0.0
     crop: Annotated[int, Field(ge=32, multiple_of=32)] | None = None
@@ -365,10 +390,29 @@ class EvaluateParams(_Section):
     embedding_points: PositiveInt
 
 
+Compared = Literal[
+    "paper",
+    "cross_entropy",
+    "supervised_contrastive",
+    "random_pairs",
+    "own_pairs",
+    "dct",
+    "spectrum",
+    "lite0",
+]
+
+
+def _distinct(names: list[Compared]) -> list[Compared]:
+    if len(set(names)) != len(names):
+        raise ValueError(f"must name each method once, got {names}")
+    return names
+
+
 class LeaveOneOutParams(_Section):
     """Folds in which one GAN, or all GANs of one upsampler, are never trained on.
 
     Attributes:
+        compared: methods that ours is compared with, see :data:`fakeface.evaluation.baselines.COMPARED`.
         seeds: trainings of our detector a fold, with the seeds ``seed``, ``seed + 1``, ...
         baseline_seeds: trainings of each method that it is compared with, at most ``seeds``.
         cffn_steps: of each training; null for as many as the main training has.
@@ -381,6 +425,7 @@ class LeaveOneOutParams(_Section):
 
     seeds: PositiveInt
     baseline_seeds: PositiveInt
+    compared: Annotated[list[Compared], Field(min_length=1), AfterValidator(_distinct)]
     cffn_steps: PositiveInt | None
     cn_views: PositiveInt
     train_images: PositiveInt | None
@@ -432,9 +477,11 @@ class RobustnessParams(_Section):
 
     Attributes:
         images: photographs, and fakes a GAN, at most.
+        protocol: what every image goes through after its corruption, and where there is none.
     """
 
     images: PositiveInt
+    protocol: ProtocolName = "clean"
 
 
 class LeaksParams(_Section):
@@ -566,6 +613,17 @@ class Params(_Section):
             )
         if len(set(folds)) != len(folds):
             raise ValueError(f"{settings} must name each GAN and upsampler once, got {folds}")
+        return self
+
+    @model_validator(mode="after")
+    def _test_only_sets_never_train(self) -> Params:
+        for name, gan in self.gans.items():
+            for key, listed in (
+                ("held_out", self.held_out),
+                ("leave_one_out.never_train", self.leave_one_out.never_train),
+            ):
+                if gan.test_only and name not in listed:
+                    raise ValueError(f"{key} must name {name}, because gans.{name}.test_only is true")
         return self
 
     @property

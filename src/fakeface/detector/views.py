@@ -21,7 +21,7 @@ from fakeface.base.streams import random_stream
 from fakeface.data.augmentation.corruptions import random_corruption
 from fakeface.data.augmentation.laundering import launder_one, reuploaded
 from fakeface.detector.batches import DetectorData
-from fakeface.params import PROTOCOLS, Params, ProtocolParams
+from fakeface.params import PROTOCOLS, AutoencoderParams, Params, ProtocolParams
 
 _POOL = ThreadPoolExecutor(max_workers=2, thread_name_prefix="views")
 _CHUNK = 16
@@ -43,6 +43,7 @@ class ViewKind:
         crop: side of the square that is cut out at a random place, in pixels; None for the whole image.
         reuploaded: share of the views that are compressed and rescaled before everything else
             (:func:`fakeface.data.augmentation.laundering.reuploaded`).
+        autoencoder: that pseudo-fakes come out of; None for upsamplers drawn at random.
     """
 
     name: str
@@ -51,6 +52,7 @@ class ViewKind:
     corrupted: float = 0.0
     crop: int | None = None
     reuploaded: float = 0.0
+    autoencoder: AutoencoderParams | None = None
 
     def of(self, image: np.ndarray, rng: np.random.Generator, pseudo: bool = False) -> np.ndarray:
         """One view: uint8 (S, S, 3) to the same, or to (crop, crop, 3).
@@ -58,14 +60,14 @@ class ViewKind:
         Args:
             image: as prepared.
             rng: source of all draws.
-            pseudo: put the traces of an upsampler into it first, see
+            pseudo: put the traces of an upsampler or of the autoencoder into it first, see
                 :mod:`fakeface.data.augmentation.pseudo_fakes`.
         """
         if pseudo:
             # Needs PyTorch, and only training has pseudo-fakes.
-            from fakeface.data.augmentation.pseudo_fakes import pseudo_fake
+            from fakeface.data.augmentation.pseudo_fakes import pseudo_fake, reconstructed
 
-            image = pseudo_fake(image, rng)
+            image = reconstructed(image, self.autoencoder) if self.autoencoder else pseudo_fake(image, rng)
         if self.mirror and rng.random() < 0.5:
             image = image[:, ::-1]
         if self.reuploaded and rng.random() < self.reuploaded:
@@ -83,7 +85,9 @@ def training_kind(params: Params) -> ViewKind:
     """What the CFFN is trained on."""
     cffn = params.cffn
     protocols = tuple(params.training_protocols)
-    return ViewKind("training", protocols, cffn.mirror, cffn.corrupted, cffn.crop, cffn.reuploaded)
+    autoencoder = cffn.autoencoder if cffn.pseudo_fakes else None
+    chances = (cffn.mirror, cffn.corrupted, cffn.crop, cffn.reuploaded)
+    return ViewKind("training", protocols, *chances, autoencoder)
 
 
 def whole_kind(params: Params, protocols: Sequence[ProtocolParams]) -> ViewKind:
@@ -182,6 +186,8 @@ class Views:
             self.kind.reuploaded,
             self.seed,
         ]
+        if self.kind.autoencoder is not None:
+            kind.append(self.kind.autoencoder.sha256)
         prefix = hashlib.sha256(json.dumps(kind).encode())
         keys = []
         for place in range(len(self)):

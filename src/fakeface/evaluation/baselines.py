@@ -425,8 +425,20 @@ def with_frozen_threshold(fit: Fit) -> Method:
     return train_baseline
 
 
+def train_random_pairs(
+    params: Params, train: DetectorData, val: DetectorData, fabric: Fabric, seed: int
+) -> Trained:
+    """Our detector by the paper's random pairs: two branches, so half the pairs for as many images."""
+    pairs = max(4, params.cffn.batch_size // 4 * 2)
+    method = with_cffn(loss="contrastive", pairing="sampled", batch_size=pairs)
+    return method(params, train, val, fabric, seed)
+
+
 # `paper`: Hsu, Zhuang and Lee's network, loss and margin, whatever the params say of ours.
-# `cross_entropy`: our network without pairs; a linear layer classifies its embedding.
+# The next four are our network, shown as many images as ours: `cross_entropy` without pairs, a linear layer
+# classifies its embedding; `supervised_contrastive` with another loss of all pairs; `random_pairs` with the
+# paper's, two branches of half a batch each; `own_pairs` with a quarter of the fakes in a batch made of its
+# photographs.
 COMPARED: dict[str, Method] = {
     "paper": with_cffn(
         score_offset="none",
@@ -442,11 +454,16 @@ COMPARED: dict[str, Method] = {
         crop=None,
     ),
     "cross_entropy": with_cffn(loss="cross_entropy", pairing="batch"),
+    "supervised_contrastive": with_cffn(loss="supervised_contrastive", pairing="batch"),
+    "random_pairs": train_random_pairs,
+    "own_pairs": with_cffn(pseudo_fakes=0.25),
     **{name: with_frozen_threshold(fit) for name, fit in BASELINES.items()},
 }
 
 
 def score_compared(params: Params, fold: Fold, folders: Folders, fabric: Fabric) -> FoldScores:
-    """What ours is compared with on the same fold, once a seed of ``leave_one_out.baseline_seeds``."""
-    seeds = range(params.seed, params.seed + params.leave_one_out.baseline_seeds)
-    return score_fold(params, fold, COMPARED, seeds, folders, fabric)
+    """The methods of ``leave_one_out.compared`` on a fold, once a seed of ``baseline_seeds``."""
+    settings = params.leave_one_out
+    seeds = range(params.seed, params.seed + settings.baseline_seeds)
+    methods: dict[str, Method] = {name: COMPARED[name] for name in settings.compared}
+    return score_fold(params, fold, methods, seeds, folders, fabric)

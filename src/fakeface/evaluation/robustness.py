@@ -9,6 +9,7 @@ import numpy as np
 from tqdm import tqdm
 
 from fakeface.data.augmentation.corruptions import CORRUPTIONS, corrupt, unavailable
+from fakeface.data.augmentation.laundering import launder
 from fakeface.detector.batches import DetectorData
 from fakeface.detector.detector import Detector
 from fakeface.metrics.scores import bootstrap_samples, interval, score_block
@@ -28,10 +29,11 @@ def strength_name(strength: float) -> str:
 def corrupted_scores(
     params: Params, detector: Detector, test: DetectorData, family: str, strength: float, bar: tqdm[Any]
 ) -> np.ndarray:
-    """P(fake) of every image after one corruption, photographs and fakes alike, float64 (N,).
+    """P(fake) of every image after one corruption and ``robustness.protocol``, float64 (N,).
 
-    A batch of ``evaluate.batch_size`` images is held at a time. The noise of an image depends on ``seed``
-    and on its row, so an image has one pattern of noise whatever the strength. ``family`` is a key of
+    Photographs and fakes are treated alike; a batch of ``evaluate.batch_size`` images is held at a time. The
+    draws of an image depend on ``seed`` and on its row, so an image has one pattern of noise and one chain of
+    the protocol, whatever the strength. ``family`` is a key of
     ``CORRUPTIONS``, or ``none``, for which the strength means nothing.
 
     Raises:
@@ -39,12 +41,15 @@ def corrupted_scores(
     """
     scores = np.empty(len(test), dtype=np.float64)
     step = params.evaluate.batch_size
+    protocol = getattr(params.protocols, params.robustness.protocol)
     for start in range(0, len(test), step):
         rows = np.arange(start, min(start + step, len(test)))
         images = test.images(rows)
+        seeds = np.column_stack([np.tile([params.seed, ROBUSTNESS_KEY], (len(rows), 1)), rows])
         if family != NONE:
-            key = np.tile([params.seed, ROBUSTNESS_KEY], (len(rows), 1))
-            images = corrupt(images, family, strength, np.column_stack([key, rows]))
+            images = corrupt(images, family, strength, seeds)
+        # The last 1 keeps these draws apart from the noise.
+        images = launder(images, [protocol], np.column_stack([seeds, np.ones_like(rows)]))
         scores[rows] = detector.score_and_embed(images, len(rows))[0]
         bar.update(len(rows))
     return scores
@@ -94,12 +99,12 @@ def robustness_metrics(params: Params, detector: Detector, test: DetectorData) -
     GAN, evenly spaced. Families whose codec this build of Pillow lacks are left out, with a line on stderr.
 
     Returns:
-        ``threshold``, ``held_out``, ``skipped`` (family left out: reason) and, for ``none`` and each family,
-        ``{<strength>: block}`` from weak to strong; ``none`` has the one strength ``"0"``. A block is that
-        of :func:`fakeface.metrics.scores.score_block` over all GANs with, besides, ``auroc_seen`` and
-        ``auroc_unseen`` (the same photographs against the GANs of training, and those held out) and
-        ``auroc_drop``, the AUROC of ``none`` minus this one. The interval of the drop is paired: a resample
-        draws the same images for both.
+        ``threshold``, ``held_out``, ``protocol``, ``skipped`` (family left out: reason) and, for ``none`` and
+        each family, ``{<strength>: block}`` from weak to strong; ``none`` has the one strength ``"0"``. A
+        block is that of :func:`fakeface.metrics.scores.score_block` over all GANs with, besides,
+        ``auroc_seen`` and ``auroc_unseen`` (the same photographs against the GANs of training, and those
+        held out) and ``auroc_drop``, the AUROC of ``none`` minus this one. The interval of the drop is
+        paired: a resample draws the same images for both.
     """
     chosen = test.thinned(params.robustness.images, params.robustness.images)
     skipped = unavailable()
@@ -109,6 +114,7 @@ def robustness_metrics(params: Params, detector: Detector, test: DetectorData) -
     result: dict[str, Any] = {
         "threshold": detector.rule.threshold,
         "held_out": list(params.held_out),
+        "protocol": params.robustness.protocol,
         "skipped": skipped,
     }
     total = (1 + sum(len(strengths) for strengths in grid.values())) * len(chosen)

@@ -5,13 +5,25 @@ A generator's layers double the side of their maps, and each way of doing so lea
 generators have few such grids. Here a photograph is averaged down by 2 or 4 and brought up again by an
 upsampler drawn at random, kernel and all, then blended with the photograph. What is photographed stays as it
 is, so only the traces are left to tell the two apart.
+
+An autoencoder may take the upsampler's place: latent diffusion models end in its decoder, so a photograph
+that went through it carries traces that they share (Ricker et al., "AEROBLADE", CVPR 2024).
 """
 
 from __future__ import annotations
 
+import json
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import torch
 import torch.nn.functional as F
+
+from fakeface.base.downloads import sha256_of
+from fakeface.base.errors import FakefaceError, first_line
+from fakeface.params import AutoencoderParams
 
 FACTORS = (2, 2, 4)  # a last layer doubles; the grid of the one before it is weaker but there
 LEAST_BLEND = 0.4
@@ -73,3 +85,62 @@ def pseudo_fake(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     up = upsample(F.avg_pool2d(pixels, factor), factor, rng)
     blended = torch.lerp(pixels, up, float(rng.uniform(LEAST_BLEND, 1)))
     return blended[0].clamp(0, 255).round().byte().permute(1, 2, 0).numpy()
+
+
+class AutoencoderError(FakefaceError, ValueError):
+    """``cffn.autoencoder`` is not there, is another one than was named, or cannot be read."""
+
+
+WEIGHTS_FILE = "diffusion_pytorch_model.safetensors"
+
+
+@lru_cache(maxsize=1)
+def open_autoencoder(folder: str, sha256: str) -> Any:
+    """The autoencoder that diffusers saved to ``folder``, on the CPU; only safetensors are read.
+
+    Raises:
+        AutoencoderError: if diffusers is not installed, or the folder holds no autoencoder of this checksum.
+    """
+    path, where = Path(folder), f"cffn.autoencoder: {folder}"
+    try:
+        digest = sha256_of(path / WEIGHTS_FILE)
+        kind = json.loads((path / "config.json").read_text(encoding="utf-8"))["_class_name"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise AutoencoderError(
+            f"{where}: no autoencoder that diffusers saved ({first_line(error)})"
+        ) from error
+    if not digest.startswith(sha256):
+        raise AutoencoderError(f"{where}: {WEIGHTS_FILE} must have sha256 {sha256}, got {digest}")
+    try:
+        import diffusers
+    except ImportError as error:
+        raise AutoencoderError(
+            f"{where}: diffusers is not installed, install it with pip install -e '.[diffusers]'"
+        ) from error
+    if not str(kind).startswith("Autoencoder") or not hasattr(diffusers, str(kind)):
+        raise AutoencoderError(f"{where}: must be an autoencoder of diffusers, got {kind!r}")
+    try:
+        network = getattr(diffusers, kind).from_pretrained(path, use_safetensors=True, local_files_only=True)
+    except (OSError, ValueError, TypeError, AttributeError, RuntimeError) as error:
+        raise AutoencoderError(f"{where}: cannot be read ({first_line(error)})") from error
+    return network.eval().requires_grad_(False)
+
+
+@torch.inference_mode()
+def reconstructed(image: np.ndarray, autoencoder: AutoencoderParams) -> np.ndarray:
+    """A photograph, uint8 (H, W, 3), encoded and decoded again; a new array of the same shape.
+
+    Raises:
+        AutoencoderError: as :func:`open_autoencoder`, or if what comes out has another shape.
+    """
+    network = open_autoencoder(autoencoder.folder, autoencoder.sha256)
+    pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].float() / 127.5 - 1
+    encoded = network.encode(pixels)
+    latents = encoded.latents if hasattr(encoded, "latents") else encoded.latent_dist.mode()
+    result = network.decode(latents).sample
+    if result.shape != pixels.shape or not bool(torch.isfinite(result).all()):
+        raise AutoencoderError(
+            f"cffn.autoencoder: {autoencoder.folder}: must return finite {tuple(pixels.shape)}, "
+            f"got {tuple(result.shape)}"
+        )
+    return ((result + 1) * 127.5).clamp(0, 255).round().byte()[0].permute(1, 2, 0).numpy()
