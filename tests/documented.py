@@ -30,6 +30,7 @@ def shell_commands(page: Path) -> list[str]:
 IN_A_SMALL_CLONE = [
     "dvc repro",
     "dvc repro evaluate",
+    "dvc repro compare",
     "dvc metrics show metrics/evaluation.json",
     "dvc metrics show reports/curation.json",
     "python -m fakeface.reporting.tables results",
@@ -95,6 +96,11 @@ PROFILES = {
     "python -m fakeface.params use portraits data.root=photographs.zip gans.stylegan.weights=stylegan.zip": "dvc repro external",
     "python -m fakeface.params use portraits data.root=photographs.zip gans.stylegan.weights=stylegan.zip "
     "'external.snapshots={path: snapshots.zip, kind: real}'": "dvc repro external",
+    "python -m fakeface.params use portraits data.root=photographs.zip gans.stylegan.weights=stylegan.zip "
+    "'gans.unseen={loader: folder, weights: unseen.zip, architecture: stylegan2, upsampler: bilinear, test_only: true}' "
+    "'held_out=[unseen]' 'leave_one_out={never_train: [unseen], folds: [unseen], seeds: 3, baseline_seeds: 3, "
+    "cffn_steps: null, cn_views: 4, train_images: null, test_images: null, compared: [paper, cross_entropy, "
+    "supervised_contrastive, random_pairs, own_pairs, dct, spectrum, lite0]}'": "dvc repro compare",
 }
 # One shell runs them all, on the small clone's photographs and for a few seconds.
 ZOO = [

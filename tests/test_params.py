@@ -290,3 +290,31 @@ def test_files_that_are_absent_or_no_yaml(tmp_path: Path) -> None:
     (tmp_path / "list.yaml").write_text("- 1")
     with pytest.raises(ParamsError, match="list.yaml"):
         load_params(tmp_path / "list.yaml")
+
+
+TEST_ONLY = "gans.mine={loader: folder, weights: f.zip, architecture: x, upsampler: none, test_only: true}"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([TEST_ONLY], "held_out must name mine, because gans.mine.test_only is true"),
+        ([TEST_ONLY, "held_out=[mine]"], "leave_one_out.never_train must name mine, because"),
+        (
+            [TEST_ONLY.replace("folder", "zoo")],
+            "test_only is for loader folder, got loader 'zoo'; use held_out",
+        ),
+        (["leave_one_out.compared=[dct, dct]"], "must name each method once"),
+        (["leave_one_out.compared=[]"], "leave_one_out.compared"),
+        (["leave_one_out.compared=[clip]"], "leave_one_out.compared"),
+        (["cffn.autoencoder={folder: taesd}"], "cffn.autoencoder.sha256 is missing"),
+    ],
+)
+def test_sets_that_only_test_and_methods_compared(project: Path, arguments: list[str], message: str) -> None:
+    with pytest.raises(ParamsError, match=message):
+        main(["use", "default", *arguments])
+
+
+def test_a_set_that_only_tests(project: Path) -> None:
+    main(["use", "default", TEST_ONLY, "held_out=[mine]", "leave_one_out.never_train=[mine]"])
+    assert "mine" not in load_params().training_gans

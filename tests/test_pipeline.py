@@ -391,7 +391,7 @@ def experiments(project: Project) -> set[str]:
 def test_profiles_name_stages_that_exist(project: Project) -> None:
     for command, then in documented.PROFILES.items():
         script = f"{command} && {then}".replace("dvc repro", "dvc repro --dry evaluate")
-        for name in ("celeba_10k.zip", "photographs.zip", "stylegan.zip"):
+        for name in ("celeba_10k.zip", "photographs.zip", "stylegan.zip", "unseen.zip"):
             script = script.replace(name, "photographs")  # which is there
         script = script.replace("snapshots.zip", "docs")  # another one
         assert "train_cffn" in shell(project, script)

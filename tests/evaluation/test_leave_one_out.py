@@ -75,7 +75,7 @@ def test_thinned_folds_keep_every_validation_photograph(quick: Params, image_set
 def test_methods_that_ours_is_compared_with(quick: Params, image_sets: tuple[Path, Path]) -> None:
     """A fold of two tested GANs: every method trains, scores in [0, 1], and each GAN gets its own block."""
     names = ("lsgan", "wgan", "wgan_gp")
-    settings = quick.leave_one_out.model_copy(update={"never_train": []})
+    settings = quick.leave_one_out.model_copy(update={"never_train": [], "compared": list(COMPARED)})
     gans = {name: load_params(ROOT / "params.yaml").gans[name] for name in names}
     params = quick.model_copy(update={"leave_one_out": settings, "gans": gans})
     fold = make_fold(params, "transposed")

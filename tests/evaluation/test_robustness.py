@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from fakeface.base.runtime import make_fabric
 from fakeface.data.augmentation.corruptions import CORRUPTIONS, corrupt, unavailable
+from fakeface.data.augmentation.laundering import launder
 from fakeface.data.image_sets import ImageSet
 from fakeface.detector.batches import DetectorData, load_split
 from fakeface.detector.cn_weights import save_cn
@@ -149,6 +150,22 @@ def test_seen_unseen_and_drop(case: Case, chosen: tuple[np.ndarray, np.ndarray])
             assert measured[name] == pytest.approx(roc_auc_score(groups[rows] > 0, scores[rows]))
 
 
+def test_images_may_be_laundered_after_their_corruption(case: Case) -> None:
+    params = small_params(**{"robustness.protocol": "laundered"})
+    test = case.test.thinned(2, 2)
+    rows = np.arange(len(test))
+    images = test.images(rows)
+    with tqdm(disable=True) as bar:
+        for family in ("none", "blur"):
+            scores = corrupted_scores(params, case.detector, test, family, 1.0, bar)
+            if family == "blur":
+                images = corrupt(images, family, 1.0, np.zeros((len(rows), 1), dtype=np.int64))
+            seeds = np.array([[params.seed, ROBUSTNESS_KEY, row, 1] for row in rows])
+            np.testing.assert_array_equal(
+                scores, case.scores(launder(images, [params.protocols.laundered], seeds))
+            )
+
+
 def test_the_file_keeps_the_contract(case: Case) -> None:
     metrics = case.metrics
     assert metrics["skipped"] == unavailable()
@@ -157,7 +174,8 @@ def test_the_file_keeps_the_contract(case: Case) -> None:
     expected = {family: [f"{strength:g}" for f, strength in GRID if f == family] for family, _ in GRID}
     expected = {"none": ["0"]} | expected
     assert {family: list(metrics[family]) for family in expected} == expected
-    assert set(metrics) == {*expected, "skipped", "held_out", "threshold"}
+    assert metrics["protocol"] == "clean"
+    assert set(metrics) == {*expected, "skipped", "held_out", "threshold", "protocol"}
     names = [*METRICS, "auroc_seen", "auroc_unseen", "auroc_drop"]
     for family, strengths in expected.items():
         for strength in strengths:

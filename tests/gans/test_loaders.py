@@ -264,6 +264,17 @@ def test_equal_pictures_count_once_whatever_their_names(tmp_path: Path) -> None:
     assert sum(len(batch) for s in before for batch in source.batches(s, 1000, 0, 7)) == 60
 
 
+def test_pictures_that_only_test_are_all_in_the_test_split(tmp_path: Path) -> None:
+    folder = fill(tmp_path / "f", 60)
+    source = registry.load("mine", folder_gan(folder, test_only=True))
+    assert isinstance(source, FolderSource)
+    assert {split: len(images) for split, images in all_images(source).items()} == {
+        "train": 0,
+        "val": 0,
+        "test": 60,
+    }
+
+
 def test_no_more_than_asked_for(tmp_path: Path) -> None:
     source = FolderSource("mine", fill(tmp_path / "f", 60))
     assert sum(len(batch) for batch in source.batches("train", 10, 0, 4)) == 10
