@@ -15,7 +15,7 @@ from statistics import median
 
 from playwright.sync_api import sync_playwright
 
-from fakeface.apps.demo.page import serve
+from fakeface.apps.demo import serve
 from fakeface.base.downloads import fetch_wheel
 from fakeface.data.sources import _MINI_REQUIREMENT, _MINI_SHA256
 

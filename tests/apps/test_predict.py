@@ -17,8 +17,8 @@ from conftest import encode, random_picture
 from PIL import Image
 
 from fakeface.apps.cli import main
-from fakeface.apps.heatmaps import overlay
 from fakeface.apps.judge import Refused, expand, judge
+from fakeface.apps.output import overlay
 from fakeface.bundle.bundle import Bundle, load_bundle
 from fakeface.data.preprocess import decode, preprocess
 from fakeface.detector import decision

@@ -28,8 +28,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from fakeface.apps.cli import main
-from fakeface.apps.score_job import parts_of, run_job, score_locally
-from fakeface.apps.shards import Job, ScoreError, Settings, Shard, plan
+from fakeface.apps.score import Job, ScoreError, Settings, Shard, parts_of, plan, run_job, score_locally
 
 PICTURES = 23
 

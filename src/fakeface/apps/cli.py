@@ -145,7 +145,7 @@ def predict(options: argparse.Namespace) -> int:
         bundle = load_bundle(options.detector, options.device)
     else:
         # Heatmaps need derivatives, and those PyTorch.
-        from fakeface.apps.heatmaps import write_overlays
+        from fakeface.apps.output import write_overlays
         from fakeface.bundle.networks import load_networks
 
         networks = load_networks(options.detector, options.device)
@@ -175,8 +175,7 @@ def score(options: argparse.Namespace) -> int:
         raise FakefaceError("fakeface score needs PyArrow: pip install -e '.[score]'")
     if options.out.suffix != ".parquet":
         raise FakefaceError(f"--out must be a .parquet file, got {options.out}")
-    from fakeface.apps.score_job import ENGINES, parts_of, run_job
-    from fakeface.apps.shards import Settings, plan
+    from fakeface.apps.score import ENGINES, Settings, parts_of, plan, run_job
     from fakeface.bundle.bundle import prepare
 
     manifest = prepare(options.detector, options.device)
@@ -255,7 +254,7 @@ def demo(options: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory(prefix="fakeface-demo-") as pictures:
         # Gradio reads these when it is imported; nothing about visitors shall leave this machine.
         os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_TEMP_DIR": pictures}
-        from fakeface.apps.demo.page import serve
+        from fakeface.apps.demo import serve
 
         try:
             page = serve(options.detector, options.samples, options.host, options.port, options.device)

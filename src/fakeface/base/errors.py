@@ -19,10 +19,6 @@ class MissingFileError(FakefaceError, FileNotFoundError):
     """A file that params or a command name does not exist."""
 
 
-class DemoError(FakefaceError, RuntimeError):
-    """The demo's page cannot be served; the message says why."""
-
-
 class NonFiniteLossError(FakefaceError, RuntimeError):
     """Training stopped; the message gives the step and the images of its batch."""
 

@@ -13,8 +13,7 @@ from PIL import Image
 
 from fakeface.apps import cli
 from fakeface.apps.cli import main, parser
-from fakeface.apps.demo.answer import MAX_EVIDENCE, answer, answer_file
-from fakeface.apps.demo.page import about, sample_pictures
+from fakeface.apps.demo import MAX_EVIDENCE, about, answer, answer_file, sample_pictures
 from fakeface.apps.judge import faces_of, score_faces
 from fakeface.bundle.bundle import Bundle
 from fakeface.data.faces import FaceFinder
@@ -124,7 +123,7 @@ def test_the_page_says_what_the_detector_cannot_do_with_its_own_figures(bundle: 
 
 
 def test_one_address_is_limited_and_others_are_not() -> None:
-    from fakeface.apps.demo.answer import RateLimit
+    from fakeface.apps.demo import RateLimit
 
     limit = RateLimit("2/minute")
     assert [limit.admits("10.0.0.1") for _ in range(3)] == [True, True, False]

@@ -28,7 +28,7 @@ TIMEOUT = 600_000
 
 @pytest.fixture(scope="module")
 def served(detector_folder: Path, data_folder: Path) -> Iterator[str]:
-    from fakeface.apps.demo.page import serve
+    from fakeface.apps.demo import serve
 
     page = serve(str(detector_folder), data_folder, "127.0.0.1", 0, "cpu")
     yield str(page.local_url)
@@ -115,10 +115,9 @@ def test_a_test_picture_is_judged_on_a_click(page: Any) -> None:
 def test_the_limits_hold(
     detector_folder: Path, chromium: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from fakeface.apps.demo import answer as limits
-    from fakeface.apps.demo import page as demo
+    from fakeface.apps import demo
 
-    monkeypatch.setattr(limits.RateLimit.__init__, "__defaults__", ("1/minute",))
+    monkeypatch.setattr(demo.RateLimit.__init__, "__defaults__", ("1/minute",))
     monkeypatch.setattr(demo, "MAX_FILE_SIZE", "100 KB")
     server = demo.serve(str(detector_folder), tmp_path / "no data", "127.0.0.1", 0, "cpu")
     tab = chromium.new_page()
@@ -195,7 +194,7 @@ def test_the_command_serves_until_it_is_stopped_and_leaves_no_picture(
 def test_photographs_are_offered_to_this_machine_alone(
     detector_folder: Path, data_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from fakeface.apps.demo import page as demo
+    from fakeface.apps import demo
 
     offered: dict[str, list[str]] = {}
 
