@@ -11,7 +11,7 @@ import time
 
 import torch
 
-from fakeface.gans import registry
+from fakeface.gans import loaders
 from fakeface.gans.sampler import SAMPLE_BATCH
 from fakeface.params import load_params
 from fakeface.zoo.card import describe_hardware
@@ -19,7 +19,7 @@ from fakeface.zoo.card import describe_hardware
 
 def images_per_second(name: str, seconds: float) -> float:
     """Speed of ``gans.<name>`` after one batch to warm up."""
-    source = registry.load(name, load_params().gans[name])
+    source = loaders.load(name, load_params().gans[name])
     list(source.batches("train", SAMPLE_BATCH, 0, SAMPLE_BATCH))
     made, start = 0, time.perf_counter()
     while (elapsed := time.perf_counter() - start) < seconds:

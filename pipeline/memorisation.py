@@ -11,7 +11,7 @@ import numpy as np
 from fakeface.base.errors import one_line_errors
 from fakeface.base.files import write_json
 from fakeface.data.image_sets import ImageSet
-from fakeface.gans.loaders.zoo import as_source
+from fakeface.gans.loaders.checkpoints import as_source
 from fakeface.gans.weights import load_generator
 from fakeface.zoo.memorisation import N_SAMPLES, measure_memorisation
 from fakeface.zoo.recipes import load_recipe

@@ -199,7 +199,7 @@ class GenerateParams(_Section):
 
     Attributes:
         perturbed: share of the training images that come from copies with other weights, see
-            :mod:`fakeface.gans.weight_perturbation`.
+            :mod:`fakeface.gans.generate`.
         batch_size: images at native size in memory at a time, about; on a GPU also images a pass.
         device: ``cpu``: a machine with a GPU and one without make the same fakes. ``auto`` (a GPU where there
             is one) and ``cuda`` are faster and round otherwise.

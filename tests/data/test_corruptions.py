@@ -16,7 +16,7 @@ from fakeface.data.augmentation.corruptions import (
     unavailable,
 )
 from fakeface.data.preprocess import preprocess
-from fakeface.gans.loaders.zoo import as_source
+from fakeface.gans.loaders.checkpoints import as_source
 from fakeface.gans.weights import load_generator
 
 

@@ -13,11 +13,10 @@ from PIL import Image
 
 from fakeface.data.image_sets import SPLITS, ImageSet
 from fakeface.data.preprocess import ImageTooSmallError, preprocess
-from fakeface.gans import registry
+from fakeface.gans import loaders
 from fakeface.gans.architectures import build_generator
-from fakeface.gans.generate import generate
+from fakeface.gans.generate import _Perturbation, generate, with_perturbed
 from fakeface.gans.sampler import GeneratorOutputError, draw_seeds, latent_batches
-from fakeface.gans.weight_perturbation import _Perturbation, with_perturbed
 from fakeface.gans.weights import WeightsError, save_network
 from fakeface.params import GanParams, Params, ParamsError
 
@@ -113,7 +112,7 @@ def test_latents_are_pinned() -> None:
 def test_larger_images_go_through_the_one_preprocessing(params: Params, tmp_path: Path) -> None:
     run("large", params, tmp_path)
     fakes = ImageSet.read(tmp_path / "fake" / "large" / "val")
-    native = registry.load("large", params.gans["large"]).sample(
+    native = loaders.load("large", params.gans["large"]).sample(
         next(latent_batches("large", "val", 12, 6, seed=0, size=12))
     )
     assert native.shape[1:] == (128, 128, 3)
@@ -177,7 +176,7 @@ def test_gallery_shows_64_at_most(params: Params, tmp_path: Path) -> None:
 
 
 def test_perturbed_copies_keep_the_seeds_of_published_fakes(params: Params) -> None:
-    source = registry.load("native", params.gans["native"])
+    source = loaders.load("native", params.gans["native"])
     (images,) = with_perturbed(source, 1.0).batches("train", 10, 0, 50)
     z = next(latent_batches("native", "train", 10, source.z_dim, 0, size=50))
     (copy_seed,) = draw_seeds("native disturbed", "train", 1, 0)

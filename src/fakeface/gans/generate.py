@@ -11,18 +11,22 @@ import numpy as np
 import pandas as pd
 import torch
 from PIL import Image
+from torch import nn
 from tqdm import tqdm
 
 from fakeface.base.files import atomic_directory
 from fakeface.data.image_sets import SPLITS, ImageSet, ImageSetWriter, Split, pixels_sha256, write_grid
 from fakeface.data.preprocess import ImageTooSmallError, preprocess
-from fakeface.gans import registry
-from fakeface.gans.sampler import Generator, Source
-from fakeface.gans.weight_perturbation import with_perturbed
+from fakeface.gans import loaders
+from fakeface.gans.sampler import SAMPLE_BATCH, Generator, Source, draw_seeds, latent_batches
 from fakeface.params import Params, ParamsError
 
 GALLERY_SIDE = 8
 COLUMNS = ("name", "source", "sha256", "split", "width", "height")
+# Standard deviation of the factors, drawn anew for every copy. At 0.2 the faces begin to fall apart.
+SPREAD = (0.05, 0.2)
+# Part of the seeds: another word would make other fakes than the published ones.
+_STREAM = "disturbed"
 
 logger = logging.getLogger(__name__)
 
@@ -83,7 +87,7 @@ def generate(name: str, params: Params, out: Path, gallery: Path) -> dict[str, A
     if name not in params.gans:
         raise ParamsError(f"gans has no entry {name!r}, expected one of {', '.join(params.gans)}")
     settings = params.generate
-    source = registry.load(name, params.gans[name])
+    source = loaders.load(name, params.gans[name])
     device = _device(settings.device)
     if device.type != "cpu" and isinstance(source, Generator):
         source.to(device, settings.batch_size)
@@ -113,3 +117,65 @@ def _device(wanted: str) -> torch.device:
             "generate.device must be 'cpu' or 'auto' on a machine without a CUDA GPU, got 'cuda'"
         )
     return torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+# More varied training fakes from one generator: copies with each convolution weight off by some per cent.
+# A detector that is trained on one set of weights learns what that set leaves behind. Copies with perturbed
+# weights show much the same faces with other traces. They cost no training, and only the training split has
+# them: validation and test images are those of the generator as it is.
+
+
+class PerturbedGenerator:
+    """A source whose last training images, a ``share`` in [0, 1] of them, come from perturbed copies."""
+
+    def __init__(self, generator: Generator, share: float) -> None:
+        self.generator = generator
+        self.share = share
+
+    @property
+    def name(self) -> str:
+        return self.generator.name
+
+    def batches(self, split: Split, count: int, seed: int, batch_size: int) -> Iterator[np.ndarray]:
+        """``count`` images of ``split``; a copy makes ``SAMPLE_BATCH`` of them: uint8 (B, S, S, 3)."""
+        plain = count - round(self.share * count) if split == "train" else count
+        if plain:
+            yield from self.generator.batches(split, plain, seed, batch_size)
+        source = self.generator
+        parts = latent_batches(
+            self.name, split, count, source.z_dim, seed, source.distribution, size=SAMPLE_BATCH, skip=plain
+        )
+        copies = draw_seeds(f"{self.name} {_STREAM}", split, -(-(count - plain) // SAMPLE_BATCH), seed)
+        for part, copy_seed in zip(parts, copies, strict=True):
+            with _Perturbation(source.network, int(copy_seed)):
+                yield source.sample(part, clip=True)
+
+
+class _Perturbation:
+    """Multiplies each weight of the convolutions by 1 + spread * normal, and puts the weights back."""
+
+    def __init__(self, network: nn.Module, seed: int) -> None:
+        self.weights = [weight for weight in network.parameters() if weight.ndim == 4]
+        self.seed = seed
+
+    @torch.no_grad()
+    def __enter__(self) -> None:
+        stream = np.random.RandomState(np.random.MT19937(np.random.SeedSequence(self.seed)))
+        spread = stream.uniform(*SPREAD)
+        self.before = [weight.clone() for weight in self.weights]
+        for weight in self.weights:
+            factors = 1 + spread * torch.from_numpy(stream.standard_normal(tuple(weight.shape)))
+            weight.mul_(factors.to(weight))
+
+    @torch.no_grad()
+    def __exit__(self, *_: object) -> None:
+        for weight, before in zip(self.weights, self.before, strict=True):
+            weight.copy_(before)
+
+
+def with_perturbed(source: Source, share: float) -> Source:
+    """``source`` with that share of its training images perturbed, where its weights can be reached at all.
+
+    Folders, ONNX files and diffusion pipelines stay as they are.
+    """
+    return PerturbedGenerator(source, share) if share and isinstance(source, Generator) else source

@@ -20,10 +20,9 @@ from fakeface.base.downloads import sha256_of
 from fakeface.base.errors import FakefaceError
 from fakeface.base.files import write_json
 from fakeface.data.image_sets import pixels_sha256
-from fakeface.gans.loaders.zoo import as_source
+from fakeface.gans.loaders.checkpoints import as_source
 from fakeface.gans.weights import load_generator
-from fakeface.zoo.recipes import Recipe
-from fakeface.zoo.start import Start, discriminator_file
+from fakeface.zoo.recipes import Recipe, Start, discriminator_file
 from fakeface.zoo.trainer import GANTrainer
 
 RUN_FILE = "run.json"

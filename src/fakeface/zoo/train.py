@@ -17,8 +17,7 @@ import torch
 from fakeface.base.errors import FakefaceError, MissingFileError
 from fakeface.data.image_sets import SPLITS, are_images
 from fakeface.zoo.card import CardError, finish, write_card, write_run_facts
-from fakeface.zoo.recipes import load_recipe
-from fakeface.zoo.start import read_start
+from fakeface.zoo.recipes import load_recipe, read_start
 from fakeface.zoo.trainer import GANTrainer, run_fingerprint
 
 

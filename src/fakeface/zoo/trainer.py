@@ -27,10 +27,11 @@ from fakeface.data.image_sets import pixels_sha256, write_grid
 from fakeface.gans.architectures import build_discriminator, build_generator
 from fakeface.gans.weights import load_discriminator, load_generator, save_network
 from fakeface.zoo.losses import LOSSES, augment, gradient_penalty, r1_penalty
-from fakeface.zoo.recipes import OptimiserRecipe, Recipe
-from fakeface.zoo.start import WARM_UP_IMAGES, Start
+from fakeface.zoo.recipes import OptimiserRecipe, Recipe, Start
 
 CHECKPOINT_SECONDS = 60
+# Photographs that a random discriminator is shown before its generator goes on learning.
+WARM_UP_IMAGES = 20_000
 _STATEFUL = ("generator", "discriminator", "ema", "optimiser_g", "optimiser_d")
 
 

@@ -1,4 +1,4 @@
-"""One module an architecture; ``build_generator`` and ``build_discriminator`` know them by name."""
+"""One module a kind of architecture; ``build_generator`` and ``build_discriminator`` know them by name."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from fakeface.gans.architectures.convolutional import ConvolutionalGenerator
-from fakeface.gans.architectures.dcgan import DCGANDiscriminator, DCGANGenerator
+from fakeface.gans.architectures.dcgan import ConvolutionalGenerator, DCGANDiscriminator, DCGANGenerator
 from fakeface.gans.architectures.pggan import PGGANDiscriminator, PGGANGenerator
 from fakeface.gans.architectures.resnet import ResNetDiscriminator, ResNetGenerator
 from fakeface.gans.architectures.stylegan2 import StyleGAN2Generator

@@ -1,5 +1,7 @@
 """What the loaders of generators share: to get a file, open it safely, rename its tensors, check and show it.
 
+And the loader of this project's own zoo.
+
 Nothing is unpickled but tensors, plain containers and the stand-ins that a loader names.
 """
 
@@ -20,7 +22,7 @@ from fakeface.base.errors import MissingFileError, first_line
 from fakeface.base.files import explain_mismatch
 from fakeface.gans.architectures import GENERATORS
 from fakeface.gans.sampler import Generator
-from fakeface.gans.weights import WeightsError
+from fakeface.gans.weights import WeightsError, load_generator
 from fakeface.params import GanParams
 
 # A tensor's name in our network and how to get it from the file's tensor.
@@ -226,3 +228,22 @@ def load_public(
     network = read_network(path)
     check_facts(name, gan, path, network)
     return Generator(name, Shown(network.float(), bgr=bgr), cast(int, network.z_dim))
+
+
+def as_source(name: str, network: nn.Module) -> Generator:
+    """A generator of ours, its images cut off at black and white where its last layer is linear."""
+    linear = bool(getattr(network, "linear_output", False))
+    return Generator(name, Shown(network) if linear else network, cast(int, network.z_dim))
+
+
+def load_zoo(name: str, gan: GanParams) -> Generator:
+    """Read ``gan.weights``, trained by zoo/dvc.yaml; what params.yaml declares must be the facts of the file.
+
+    Raises:
+        MissingFileError: if there is no such file.
+        WeightsError: if its checksum, or the file's own header, or what params.yaml declares does not fit.
+    """
+    network = load_generator(gan.weights)
+    check_sha256(gan.weights, gan.sha256)
+    check_facts(name, gan, gan.weights, network)
+    return as_source(name, network)

@@ -13,8 +13,8 @@ import pytest
 import torch
 import yaml
 
-from fakeface.gans import registry
-from fakeface.gans.loaders import mimicry, mmgeneration, pytorch_gan_zoo
+from fakeface.gans import loaders
+from fakeface.gans.loaders import published
 from fakeface.gans.weights import WeightsError
 from fakeface.params import GanParams, Params, read_yaml, validate, with_values
 from gans.public_checkpoints import (
@@ -65,9 +65,9 @@ PUBLIC: dict[str, tuple[str, Writer]] = {
     "ganzoo_pgan_celebahq256": ("pgan_celebahq256", _gan_zoo),
 }
 READERS: dict[str, Callable[[Path], torch.nn.Module]] = {
-    "mmgeneration": mmgeneration.read_network,
-    "mimicry": mimicry.read_network,
-    "pytorch_gan_zoo": pytorch_gan_zoo.read_network,
+    "mmgeneration": published.read_mmgeneration,
+    "mimicry": published.read_mimicry,
+    "pytorch_gan_zoo": published.read_pytorch_gan_zoo,
 }
 
 
@@ -100,7 +100,7 @@ def test_a_public_generator_computes_what_its_publisher_computes(
     with torch.inference_mode():
         double = network(torch.from_numpy(ref.z[:1]).double())[:, :, ::step, ::step].numpy()
     assert np.abs(double - ref.output_float64[:1]).max() <= 1e-6
-    generator = registry.load(name, entry(name, weights=str(path)))
+    generator = loaders.load(name, entry(name, weights=str(path)))
     # Not padded to the pipeline's batch: most of the work would be images that nobody looks at.
     shown = generator.to(torch.device("cpu"), len(ref.z)).sample(ref.z)
     pixels = shown[:, :: ref.display_stride, :: ref.display_stride]
@@ -135,7 +135,7 @@ def test_keys_that_do_not_fit_are_named(tmp_path: Path) -> None:
     del weights["l1.bias"]
     write_mimicry(tmp_path / "netG.pth", weights)
     with pytest.raises(WeightsError) as caught:
-        mimicry.read_network(tmp_path / "netG.pth")
+        published.read_mimicry(tmp_path / "netG.pth")
     message = str(caught.value)
     assert "missing keys: l1.bias;" in message
     assert "extra00, extra01" in message
@@ -148,21 +148,21 @@ def test_a_shape_that_does_not_fit_is_named(tmp_path: Path) -> None:
     weights["l1.weight"] = weights["l1.weight"][:, :100]
     write_mimicry(tmp_path / "netG.pth", weights)
     with pytest.raises(WeightsError, match=r"linear.weight is \(16384, 100\), expected \(16384, 128\)"):
-        mimicry.read_network(tmp_path / "netG.pth")
+        published.read_mimicry(tmp_path / "netG.pth")
 
 
 def test_files_of_other_projects_are_refused_by_name(
     tmp_path: Path, checkpoint: Callable[[str], Path]
 ) -> None:
     with pytest.raises(WeightsError, match="'state_dict', found the keys model_state_dict"):
-        mmgeneration.read_network(checkpoint("mimicry_sngan64"))
+        published.read_mmgeneration(checkpoint("mimicry_sngan64"))
     with pytest.raises(WeightsError, match="'avgG', found the keys meta, state_dict"):
-        pytorch_gan_zoo.read_network(checkpoint("mmgen_dcgan64"))
+        published.read_pytorch_gan_zoo(checkpoint("mmgen_dcgan64"))
     write_mmgeneration(tmp_path / "other.pth", {"mapping.0.weight": torch.zeros(2)}, averaged=False)
     with pytest.raises(
         WeightsError, match=r"no generator of MMGeneration's .* begin with mapping\.0\.weight"
     ):
-        mmgeneration.read_network(tmp_path / "other.pth")
+        published.read_mmgeneration(tmp_path / "other.pth")
 
 
 def test_a_pggan_from_the_middle_of_a_transition_is_refused(tmp_path: Path) -> None:
@@ -170,17 +170,17 @@ def test_a_pggan_from_the_middle_of_a_transition_is_refused(tmp_path: Path) -> N
     progress = {"_curr_transition_weight": torch.tensor(0.5), "_curr_scale_int": torch.tensor(128)}
     write_mmgeneration(tmp_path / "pggan.pth", weights, averaged=True, **progress)
     with pytest.raises(WeightsError, match=r"_curr_transition_weight is 0\.5, expected 1"):
-        mmgeneration.read_network(tmp_path / "pggan.pth")
+        published.read_mmgeneration(tmp_path / "pggan.pth")
     write_gan_zoo(tmp_path / "zoo.pth", reference("pgan_celeba128").weights(), [512, 512, 512, 256, 128], 0.3)
     with pytest.raises(WeightsError, match=r"config\.alpha is 0\.3, expected 0"):
-        pytorch_gan_zoo.read_network(tmp_path / "zoo.pth")
+        published.read_pytorch_gan_zoo(tmp_path / "zoo.pth")
 
 
 def test_older_names_of_the_gan_zoo_are_understood(tmp_path: Path) -> None:
     ref = reference("pgan_celeba128")
     older = {name.replace(".module.", "."): tensor for name, tensor in ref.weights().items()}
     write_gan_zoo(tmp_path / "old.pth", older, [512, 512, 512, 256, 128])
-    network = pytorch_gan_zoo.read_network(tmp_path / "old.pth").float()
+    network = published.read_pytorch_gan_zoo(tmp_path / "old.pth").float()
     with torch.inference_mode():
         output = network(torch.from_numpy(ref.z))[:, :, :: ref.stride, :: ref.stride].numpy()
     assert np.abs(output - ref.output).max() <= 1e-4
@@ -189,4 +189,4 @@ def test_older_names_of_the_gan_zoo_are_understood(tmp_path: Path) -> None:
 def test_a_declaration_that_the_file_belies_is_refused(checkpoint: Callable[[str], Path]) -> None:
     path = checkpoint("mimicry_sngan64")
     with pytest.raises(WeightsError, match=r"gans\.x\.upsampler must be 'bilinear'.*got 'nearest'"):
-        registry.load("x", entry("mimicry_sngan64", weights=str(path), upsampler="nearest"))
+        loaders.load("x", entry("mimicry_sngan64", weights=str(path), upsampler="nearest"))
