@@ -42,7 +42,7 @@ def cli() -> str:
     (action,) = [one for one in top._actions if isinstance(one, argparse._SubParsersAction)]
     for name, command in action.choices.items():
         parts += [f"## fakeface {name}", _help(f"fakeface {name}", command)]
-    from fakeface.reporting.studies.__main__ import __doc__ as studies
+    from fakeface.reporting.studies import __doc__ as studies
 
     parts += ["## python -m fakeface.reporting.studies", f"```text\n{(studies or '').strip()}\n```"]
     return "\n\n".join(parts) + "\n"

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from fakeface.base.errors import one_line_errors
-from fakeface.reporting.report.page import write_report
+from fakeface.reporting.report import write_report
 
 if __name__ == "__main__":
     with one_line_errors():

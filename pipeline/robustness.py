@@ -8,7 +8,7 @@ from fakeface.detector.batches import load_split
 from fakeface.detector.detector import Detector
 from fakeface.evaluation.robustness import robustness_headline, robustness_metrics
 from fakeface.params import load_params
-from fakeface.reporting.robustness_plots import write_picture, write_rows
+from fakeface.reporting.charts import write_picture, write_rows
 
 if __name__ == "__main__":
     with one_line_errors():

@@ -23,7 +23,7 @@ from fakeface.evaluation.compare import (
 )
 from fakeface.evaluation.folds import DETECTOR, FoldScores, FoldScoresError, make_fold
 from fakeface.params import Params, load_params
-from fakeface.reporting.fold_tables import folds_table
+from fakeface.reporting.results_tables import folds_table
 
 ROOT = Path(__file__).parents[2]
 GANS = ("dcgan", "wgan_gp", "digiface_dcgan")

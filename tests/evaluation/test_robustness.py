@@ -32,7 +32,7 @@ from fakeface.models.cffn import CFFN
 from fakeface.models.cn import ClassificationNetwork
 from fakeface.models.weights import save_cffn
 from fakeface.params import Params
-from fakeface.reporting.robustness_plots import write_picture, write_rows
+from fakeface.reporting.charts import write_picture, write_rows
 
 IMAGES, BATCH, BOOTSTRAP = 4, 7, 20
 GRID = [

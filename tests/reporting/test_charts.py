@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from fakeface.reporting.report.charts import confusion_chart, left_out_chart, reliability_chart, svg
-from fakeface.reporting.report.page import write_report
-from fakeface.reporting.report.sections import ReportError, Run, html
+from fakeface.reporting.charts import confusion_chart, left_out_chart, reliability_chart, svg
+from fakeface.reporting.report import ReportError, Run, html, write_report
 
 ROWS = [
     {"detector": detector, "held_out": gan, "protocol": protocol, "auroc": value}

@@ -16,8 +16,7 @@ from conftest import make_params
 from scipy.stats import ttest_rel
 
 from fakeface.base.markdown import TableError
-from fakeface.reporting.studies.__main__ import main
-from fakeface.reporting.studies.experiments import (
+from fakeface.reporting.studies import (
     CONDITIONS,
     CURATION,
     CURATION_METHODS,
@@ -28,9 +27,12 @@ from fakeface.reporting.studies.experiments import (
     STUDIES,
     StudyError,
     collect,
+    curation_table,
+    losses_table,
+    main,
+    paired_interval,
     queue,
 )
-from fakeface.reporting.studies.tables import curation_table, losses_table, paired_interval
 
 ROOT = Path(__file__).parents[2]
 EXPERIMENTS = [(study, name) for study in STUDIES.values() for name in study.experiments]

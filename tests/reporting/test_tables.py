@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from fakeface.metrics.scores import score_block
-from fakeface.reporting.tables import main, results_tables, update_readme
+from fakeface.reporting.results_tables import results_tables
+from fakeface.reporting.tables import main, update_readme
 
 GANS = {"dcgan": 0.8, "wgan_gp": 0.6, "sngan": 0.5}
 README = """# Title

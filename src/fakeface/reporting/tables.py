@@ -25,16 +25,22 @@ import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from fakeface.base.files import write_text
-from fakeface.base.markdown import MISSING, TableError, get, markdown_table, number, read_json
+from fakeface.base.markdown import TableError, get, read_json
 from fakeface.bundle.write import external_tables
 from fakeface.params import PROTOCOLS
-from fakeface.reporting.fold_tables import folds_table
 from fakeface.reporting.generator_tables import cards_table, memorisation_table, speed_tables
-from fakeface.reporting.studies.experiments import STUDIES
-from fakeface.reporting.studies.tables import TABLES as STUDY_TABLES
+from fakeface.reporting.results_tables import (
+    compare_table,
+    folds_table,
+    histories_table,
+    results_tables,
+    verdicts_table,
+)
+from fakeface.reporting.studies import STUDIES
+from fakeface.reporting.studies import TABLES as STUDY_TABLES
 
 BEGIN, END = "<!-- table:", "<!-- end table -->"
 
@@ -44,185 +50,6 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise TableError(f"{message} ({self.prog} --help shows the commands)")
-
-
-def results_tables(reports: Path, part: str = "both") -> str:
-    """Detection and image quality per GAN.
-
-    Args:
-        reports: folder that holds ``evaluation.json`` and ``quality/<gan>.json``.
-        part: ``detection``, ``quality`` or ``both``; ``summary`` for AUROC and recall, laundered.
-
-    Raises:
-        TableError: for a file or a key that is missing.
-    """
-    evaluation = _evaluation(reports)
-    if part == "summary":
-        return _summary_table(evaluation, reports)
-    tables = []
-    if part in ("both", "detection"):
-        tables.append(_detection_table(evaluation, reports))
-    if part in ("both", "quality"):
-        tables.append(_quality_table(evaluation, reports))
-    return "\n\n".join(tables)
-
-
-def compare_table(first: Path, second: Path, names: Sequence[str], protocol: str = "laundered") -> str:
-    """Precision, recall and AUROC per GAN of two runs, side by side.
-
-    Args:
-        first, second: folders that hold ``evaluation.json``, or hold it in ``reports/``.
-        names: what to call the two.
-        protocol: one of :data:`PROTOCOLS`.
-
-    Raises:
-        TableError: for a file or a key that is missing.
-    """
-    folders = [folder / "reports" if (folder / "reports").is_dir() else folder for folder in (first, second)]
-    runs = [_evaluation(folder) for folder in folders]
-    blocks = [
-        get(run, folder, protocol, "per_gan") | {"**all**": get(run, folder, protocol, "overall")}
-        for run, folder in zip(runs, folders, strict=True)
-    ]
-    header = ["GAN", *(f"trained on it: {name}" for name in names)]
-    header += [f"{metric}, {name}" for metric in ("precision", "recall", "AUROC") for name in names]
-    gans = [name for name in dict.fromkeys([*blocks[0], *blocks[1]]) if name != "**all**"]
-    rows = []
-    for gan in [*gans, "**all**"]:
-        row = [gan]
-        for run, block in zip(runs, blocks, strict=True):
-            trained = "" if gan == "**all**" else "no" if gan in run["held_out"] else "yes"
-            row.append(trained if gan in block else MISSING)
-        for metric in ("precision", "recall", "auroc"):
-            row += [number(block.get(gan, {}).get(metric)) for block in blocks]
-        rows.append(row)
-    first_block = blocks[0]["**all**"]
-    counts = f"{first_block.get('n_real')} photographs and {first_block.get('n_fake')} fakes in the test set"
-    return f"{markdown_table(header, rows)}\n\nProtocol `{protocol}`; {counts} of {names[0]}."
-
-
-def histories_table(reports: Path) -> str:
-    """Photographs and fakes by what they went through before they were prepared, laundered.
-
-    Args:
-        reports: folder that holds ``histories.json``.
-
-    Raises:
-        TableError: for a file or a key that is missing.
-    """
-    path = reports / "histories.json"
-    report = read_json(path)
-    fakes = get(report, path, "fakes")
-    rows = []
-    for name, block in get(report, path, "photographs").items():
-        probe, of_fakes = block["probe"] or {}, fakes.get(name, {})
-        rows.append(
-            [
-                name,
-                number(probe.get("auroc")),
-                number(block["fpr"], block.get("fpr_ci95")),
-                number(block["auroc"]),
-                number(of_fakes.get("recall")),
-                number(of_fakes.get("auroc")),
-            ]
-        )
-    header = ["history", "probe", "photographs called fake [95 %]", "AUROC, photographs with it"]
-    return markdown_table([*header, "fakes with it found", "AUROC, fakes with it"], rows)
-
-
-def verdicts_table(reports: Path) -> str:
-    """How often the detector decides about external sets, and how often it is right then.
-
-    Args:
-        reports: folder that holds ``external.json``.
-
-    Raises:
-        TableError: for a file or a key that is missing.
-    """
-    path = reports / "external.json"
-    report = read_json(path)
-    found = get(report, path, "verdicts")
-    rows = [
-        [name, str(block["n"]), number(block["decided"]), number(block["right"])]
-        for name, block in get(found, path, "by_set").items()
-    ]
-    rows.append(["mean over sets, then classes", "", number(found["decided"]), number(found["right"])])
-    return markdown_table(["set, laundered", "number", "decided", "of these right"], rows)
-
-
-def _rows(evaluation: dict[str, Any], path: Path) -> list[tuple[str, str, tuple[str, ...]]]:
-    """Label, role in training and keys of each block: seen GANs, unseen ones, groups."""
-    held_out = evaluation["held_out"]
-    gans = list(get(evaluation, path, PROTOCOLS[0], "per_gan"))
-    rows: list[tuple[str, str, tuple[str, ...]]]
-    rows = [(gan, "seen", ("per_gan", gan)) for gan in gans if gan not in held_out]
-    rows += [(gan, "**unseen**", ("per_gan", gan)) for gan in gans if gan in held_out]
-    rows += [(f"all {group}", group, (group,)) for group in ("seen", "unseen")] if held_out else []
-    return [*rows, ("all", "", ("overall",))]
-
-
-def _summary_table(evaluation: dict[str, Any], reports: Path) -> str:
-    path, protocol = reports / "evaluation.json", PROTOCOLS[0]
-    lines = []
-    for label, role, keys in _rows(evaluation, path):
-        block = get(evaluation, path, protocol, *keys)
-        auroc, recall = (get(evaluation, path, protocol, *keys, name) for name in ("auroc", "recall"))
-        lines.append([label, role, number(auroc, block.get("auroc_ci95")), number(recall)])
-    overall = get(evaluation, path, protocol, "overall")
-    threshold, above = evaluation["threshold"], overall["fpr"]
-    caption = (
-        f"{overall['n_real']} test photographs against {overall['n_fake']} fakes, `{protocol}`. Recall is "
-        f"the share of fakes above the frozen threshold {threshold:.3f}. Of the photographs, {above:.1%} are "
-        "above it."
-    )
-    header = ["GAN", "in training", "AUROC [95 %]", "recall"]
-    return f"{markdown_table(header, lines)}\n\n{caption}"
-
-
-def _detection_table(evaluation: dict[str, Any], metrics: Path) -> str:
-    path = metrics / "evaluation.json"
-    header = ["GAN", "in training"]
-    header += [
-        f"{name}: {column}" for name in PROTOCOLS for column in ("AUROC [95 %]", "precision", "recall")
-    ]
-    lines = []
-    for label, role, keys in _rows(evaluation, path):
-        line = [label, role]
-        for protocol in PROTOCOLS:
-            auroc, precision, recall = (
-                get(evaluation, path, protocol, *keys, name) for name in ("auroc", "precision", "recall")
-            )
-            interval = get(evaluation, path, protocol, *keys).get("auroc_ci95")
-            line += [number(auroc, interval), number(precision), number(recall)]
-        lines.append(line)
-    overall = get(evaluation, path, PROTOCOLS[0], "overall")
-    caption = (
-        f"Every row: the same {overall['n_real']} test photographs against that row's fakes "
-        f"({overall['n_fake']} in all). Precision and recall are those of fakes at the frozen threshold "
-        f"{evaluation['threshold']:.3f}; precision depends on how many photographs there are for each fake."
-    )
-    return f"{markdown_table(header, lines)}\n\n{caption}"
-
-
-def _quality_table(evaluation: dict[str, Any], reports: Path) -> str:
-    lines, captions = [], {}
-    for gan in get(evaluation, reports, PROTOCOLS[0], "per_gan"):
-        path = reports / "quality" / f"{gan}.json"
-        quality = read_json(path)
-        extractor = get(quality, path, "extractor")
-        short = extractor.replace("-", "_")
-        standard = "fid" in quality
-        distance = get(quality, path, "fid" if standard else f"fd_{short}")
-        score = get(quality, path, "inception_score" if standard else f"is_{short}")
-        captions[extractor] = (
-            f"{get(quality, path, 'n_fake')} fakes against {get(quality, path, 'n_real')} training "
-            f"photographs, features of {extractor}."
-        )
-        line = [gan, f"{get(quality, path, 'kid'):.4f}", f"{distance:.2f}", f"{score:.2f}"]
-        lines.append(line + [number(get(quality, path, name)) for name in ("precision", "recall")])
-    names = ("FID", "Inception Score") if set(captions) == {"inception-v3-compat"} else ("FD", "IS")
-    header = ["GAN", "KID ↓", f"{names[0]} ↓", f"{names[1]} ↑", "precision ↑", "recall ↑"]
-    return f"{markdown_table(header, lines)}\n\n{' '.join(captions.values())}"
 
 
 def update_readme(text: str, folder: Path) -> str:
@@ -299,14 +126,6 @@ def _make(arguments: argparse.Namespace, folder: Path) -> str:
     return compare_table(
         folder / arguments.first, folder / arguments.second, arguments.names, arguments.protocol
     )
-
-
-def _evaluation(reports: Path) -> dict[str, Any]:
-    path = reports / "evaluation.json"
-    evaluation = read_json(path)
-    for key in ("threshold", "held_out", *PROTOCOLS):
-        get(evaluation, path, key)
-    return evaluation
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,4 +1,4 @@
-"""The report's sections: what each shows, from which file, and what to see in it."""
+"""One HTML page with everything that was measured: what each section shows, and from which file."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from jinja2 import Environment, StrictUndefined
 from markdown_it import MarkdownIt
 
 from fakeface.base.errors import FakefaceError
+from fakeface.base.files import write_text
 from fakeface.base.markdown import markdown_table, number
 from fakeface.bundle.bundle import Manifest, read_manifest
 from fakeface.params import PROTOCOLS
-from fakeface.reporting.fold_tables import folds_table
-from fakeface.reporting.report.charts import (
+from fakeface.reporting.charts import (
     confusion_chart,
     coverage_chart,
     left_out_chart,
     reliability_chart,
     svg,
 )
-from fakeface.reporting.studies.experiments import CURATION, LOSSES
-from fakeface.reporting.studies.tables import curation_table, losses_table
-from fakeface.reporting.tables import results_tables
+from fakeface.reporting.results_tables import folds_table, results_tables
+from fakeface.reporting.studies import CURATION, LOSSES, curation_table, losses_table
 
 _MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
 
@@ -356,3 +356,21 @@ def _reproduce(run: Run, manifest: Manifest) -> Section:
         "on the same kind of processor give these bytes, by their sha256:"
     )
     return Section("reproduce", "Make it again", html(text), [html(markdown_table(["file", "sha256"], rows))])
+
+
+def render(root: Path) -> str:
+    """The page of the run below ``root``.
+
+    Raises:
+        ReportError, TableError, BundleError: if a file that it needs is missing or damaged.
+    """
+    run = Run(root)
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    template = environment.from_string(Path(__file__).with_name("report.html").read_text(encoding="utf-8"))
+    parts = list(sections(run))
+    return template.render(headline=headline(run), sections=parts)
+
+
+def write_report(root: Path, out: Path) -> None:
+    """Write the page, whole or not at all; errors are those of :func:`render`."""
+    write_text(out, render(root))

@@ -1,1 +1,0 @@
-"""Margins, losses, networks and curated fakes compared as DVC experiments."""
