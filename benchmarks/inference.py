@@ -22,8 +22,8 @@ from torch import nn
 
 from fakeface.base.onnx_session import open_session
 from fakeface.base.runtime import FABRIC_PRECISION
+from fakeface.bundle.bundle import load_networks
 from fakeface.bundle.export import INPUT, OUTPUTS, write_onnx
-from fakeface.bundle.networks import load_networks
 from fakeface.data.archives import open_archive
 from fakeface.data.preprocess import decode, preprocess
 from fakeface.detector.decision import DecisionRule

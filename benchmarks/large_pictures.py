@@ -19,10 +19,10 @@ from scipy.special import logit
 from sklearn.metrics import roc_auc_score
 
 from fakeface.base.errors import one_line_errors
-from fakeface.base.streams import random_stream
+from fakeface.base.hashes import random_stream
 from fakeface.bundle.bundle import load_bundle
 from fakeface.data.archives import open_archive
-from fakeface.data.augmentation.laundering import launder_one
+from fakeface.data.augmentation import launder_one
 from fakeface.data.image_sets import evenly_spaced
 from fakeface.data.preprocess import decode, preprocess
 from fakeface.params import ProtocolParams

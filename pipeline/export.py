@@ -5,8 +5,8 @@ from tqdm import tqdm
 from fakeface.base import stage_output
 from fakeface.base.errors import one_line_errors
 from fakeface.base.runtime import write_figures
+from fakeface.bundle.bundle import load_networks
 from fakeface.bundle.export import TOLERANCE, check_export, write_onnx
-from fakeface.bundle.networks import load_networks
 from fakeface.data.image_sets import Folders
 from fakeface.detector.batches import load_split
 from fakeface.params import load_params

@@ -49,7 +49,7 @@ INFRASTRUCTURE = (
 )
 # Listed whole as soon as a stage uses a part: their modules change together, and dvc.lock, which DVC reads at
 # every call, stays short.
-AS_ONE = ("fakeface.data.augmentation", "fakeface.detector", "fakeface.models")
+AS_ONE = ("fakeface.detector", "fakeface.models")
 # The frozen network decides what every stage computes that uses it.
 NOT_INFRASTRUCTURE = ("fakeface.base.lite0",)
 # A generator's training takes hours: what only measures it afterwards is no reason to repeat it.

@@ -10,8 +10,7 @@ import pytest
 import torch
 from bundles import make_bundle
 
-from fakeface.bundle.bundle import MANIFEST_FILE, BundleError, load_bundle, read_manifest
-from fakeface.bundle.networks import load_networks
+from fakeface.bundle.bundle import MANIFEST_FILE, BundleError, load_bundle, load_networks, read_manifest
 from fakeface.bundle.write import write_bundle
 from fakeface.models.weights import load_cffn
 

@@ -13,8 +13,7 @@ from bundles import celeba_photographs, make_bundle
 from lightning_fabric import Fabric
 
 from fakeface.base.downloads import sha256_of
-from fakeface.bundle.bundle import MANIFEST_FILE, RELEASED, load_bundle, prepare
-from fakeface.bundle.networks import load_networks
+from fakeface.bundle.bundle import MANIFEST_FILE, RELEASED, load_bundle, load_networks, prepare
 from fakeface.bundle.onnx_detector import OnnxDetector, network_graph
 from fakeface.data.preprocess import decode, preprocess
 from fakeface.detector.calibration import Calibration
@@ -172,7 +171,7 @@ def test_a_cpu_has_bf16_in_pytorch_and_no_fp16(precision: str, runs_in: type, bu
 
 
 def test_a_driver_without_a_gpu_for_pytorch_is_none(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fakeface.base.gpu._driver_devices", lambda: 1)
+    monkeypatch.setattr("fakeface.bundle.bundle._driver_devices", lambda: 1)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     assert isinstance(load_bundle(bundle, "auto").detector, OnnxDetector)
 

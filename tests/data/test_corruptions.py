@@ -8,7 +8,7 @@ from conftest import REPOSITORY, random_picture
 from PIL import Image, features
 from sklearn.datasets import load_sample_images
 
-from fakeface.data.augmentation.corruptions import (
+from fakeface.data.augmentation import (
     CORRUPTIONS,
     CorruptionError,
     MissingCodecError,

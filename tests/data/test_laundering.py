@@ -9,7 +9,7 @@ import pytest
 from conftest import random_picture
 from PIL import Image
 
-from fakeface.data.augmentation.laundering import is_identity, launder, launder_one, reuploaded
+from fakeface.data.augmentation import is_identity, launder, launder_one, reuploaded
 from fakeface.data.preprocess import preprocess
 from fakeface.params import ProtocolParams
 

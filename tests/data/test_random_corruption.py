@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from conftest import random_picture
 
-from fakeface.data.augmentation.corruptions import _TURNS, CORRUPTIONS, RANGES, random_corruption
+from fakeface.data.augmentation import _TURNS, CORRUPTIONS, RANGES, random_corruption
 
 
 def rng(seed: int) -> np.random.Generator:

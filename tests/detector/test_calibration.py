@@ -18,7 +18,7 @@ from sklearn.metrics import roc_auc_score
 
 from detector.conftest import ROOT
 from fakeface.base.runtime import make_fabric
-from fakeface.data.augmentation.corruptions import corrupt
+from fakeface.data.augmentation import corrupt
 from fakeface.detector.batches import load_split
 from fakeface.detector.calibration import UNCALIBRATED, Calibration, CalibrationError, fit_calibration
 from fakeface.detector.cn_weights import load_cn

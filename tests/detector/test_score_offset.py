@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy.fft import dct
 
-from fakeface.data.augmentation.corruptions import corrupt
+from fakeface.data.augmentation import corrupt
 from fakeface.detector.score_offset import (
     NO_SCORE_OFFSET,
     ScoreOffset,

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from fakeface.base.code import code_hash
+from fakeface.base.hashes import code_hash
 from fakeface.base.runtime import make_fabric
-from fakeface.data.augmentation import laundering
+from fakeface.data import augmentation
 from fakeface.detector.batches import DetectorData, LeakError, load_split
 from fakeface.detector.detector import Detector
 from fakeface.detector.train_cffn import CffnTrainer, NonFiniteLossError
@@ -94,9 +94,9 @@ def test_the_fingerprint_covers_the_code_that_makes_the_batches(
     fabric = make_fabric(tiny_params)
     before = CffnTrainer(tiny_params, *splits, fabric).checkpoint.path
     assert CffnTrainer(tiny_params, *splits, fabric).checkpoint.path == before
-    edited = tmp_path / "laundering.py"
-    edited.write_text(Path(str(laundering.__file__)).read_text(encoding="utf-8") + "# edited\n")
-    monkeypatch.setattr(laundering, "__file__", str(edited))
+    edited = tmp_path / "augmentation.py"
+    edited.write_text(Path(str(augmentation.__file__)).read_text(encoding="utf-8") + "# edited\n")
+    monkeypatch.setattr(augmentation, "__file__", str(edited))
     code_hash.cache_clear()
     assert CffnTrainer(tiny_params, *splits, fabric).checkpoint.path != before
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fakeface.base.streams import random_stream
+from fakeface.base.hashes import random_stream
 from fakeface.detector.batches import DetectorData, load_split
 from fakeface.detector.views import ViewKind, Views, every_view, joined, training_kind, view_numbers
 from fakeface.params import Params, ProtocolParams

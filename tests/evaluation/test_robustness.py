@@ -18,8 +18,7 @@ from sklearn.metrics import roc_auc_score
 from tqdm import tqdm
 
 from fakeface.base.runtime import make_fabric
-from fakeface.data.augmentation.corruptions import CORRUPTIONS, corrupt, unavailable
-from fakeface.data.augmentation.laundering import launder
+from fakeface.data.augmentation import CORRUPTIONS, corrupt, launder, unavailable
 from fakeface.data.image_sets import ImageSet
 from fakeface.detector.batches import DetectorData, load_split
 from fakeface.detector.cn_weights import save_cn

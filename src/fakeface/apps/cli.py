@@ -146,7 +146,7 @@ def predict(options: argparse.Namespace) -> int:
     else:
         # Heatmaps need derivatives, and those PyTorch.
         from fakeface.apps.output import write_overlays
-        from fakeface.bundle.networks import load_networks
+        from fakeface.bundle.bundle import load_networks
 
         networks = load_networks(options.detector, options.device)
         bundle = networks
@@ -199,7 +199,7 @@ def score(options: argparse.Namespace) -> int:
 
 
 def _default_workers(device: str, cores: int) -> int:
-    from fakeface.base.gpu import gpu_count
+    from fakeface.bundle.bundle import gpu_count
 
     gpus = 0 if device == "cpu" else gpu_count()
     return min(cores, 4 * gpus) if gpus else cores
@@ -229,8 +229,8 @@ def export(options: argparse.Namespace) -> int:
     """Write the ONNX file and compare its scores with PyTorch's."""
     import numpy as np
 
+    from fakeface.bundle.bundle import load_networks
     from fakeface.bundle.export import check_export, write_onnx
-    from fakeface.bundle.networks import load_networks
 
     detector = load_networks(options.detector, "cpu").detector
     write_onnx(detector, options.out)

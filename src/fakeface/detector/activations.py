@@ -30,8 +30,8 @@ from lightning_fabric import Fabric
 from tqdm import tqdm
 
 from fakeface.base import processes
-from fakeface.base.code import code_hash
 from fakeface.base.files import OutputError, atomic_path
+from fakeface.base.hashes import code_hash
 from fakeface.base.onnx_session import open_session
 from fakeface.base.runtime import device_name
 from fakeface.detector.frozen_onnx import INPUT, to_onnx

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from fakeface.base.streams import random_stream
+from fakeface.base.hashes import random_stream
 from fakeface.data.collect import kept_rows
 from fakeface.data.image_sets import Folders, ImageSet, LeakError, Split, check_source, check_split
 from fakeface.params import Params

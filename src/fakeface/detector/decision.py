@@ -12,7 +12,7 @@ from PIL import Image
 
 from fakeface.base.errors import FakefaceError
 from fakeface.base.tensors import DetectorWeightsError, load_header
-from fakeface.data.augmentation.laundering import rescaled, through_file
+from fakeface.data.augmentation import rescaled, through_file
 from fakeface.detector.calibration import UNCALIBRATED, Calibration, CalibrationError, is_number
 from fakeface.detector.score_offset import NO_SCORE_OFFSET, ScoreOffset, ScoreOffsetError
 

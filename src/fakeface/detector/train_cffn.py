@@ -17,9 +17,8 @@ from torch import nn
 from tqdm import tqdm
 
 from fakeface.base import processes
-from fakeface.base.code import code_hash
 from fakeface.base.errors import NonFiniteLossError
-from fakeface.base.streams import random_stream
+from fakeface.base.hashes import code_hash, random_stream
 from fakeface.detector.activations import NetworkInputs
 from fakeface.detector.batches import BalancedBatches, DetectorData, Drawn, refuse_held_out
 from fakeface.detector.checkpoint import Checkpoint, fingerprint

@@ -17,9 +17,8 @@ from functools import cached_property
 
 import numpy as np
 
-from fakeface.base.streams import random_stream
-from fakeface.data.augmentation.corruptions import random_corruption
-from fakeface.data.augmentation.laundering import launder_one, reuploaded
+from fakeface.base.hashes import random_stream
+from fakeface.data.augmentation import launder_one, random_corruption, reuploaded
 from fakeface.detector.batches import DetectorData
 from fakeface.params import PROTOCOLS, AutoencoderParams, Params, ProtocolParams
 
@@ -39,10 +38,10 @@ class ViewKind:
         protocols: of laundering; each view draws one.
         mirror: turn every second view left to right.
         corrupted: share of the views that are corrupted before laundering
-            (:mod:`fakeface.data.augmentation.corruptions`).
+            (:mod:`fakeface.data.augmentation`).
         crop: side of the square that is cut out at a random place, in pixels; None for the whole image.
         reuploaded: share of the views that are compressed and rescaled before everything else
-            (:func:`fakeface.data.augmentation.laundering.reuploaded`).
+            (:func:`fakeface.data.augmentation.reuploaded`).
         autoencoder: that pseudo-fakes come out of; None for upsamplers drawn at random.
     """
 
@@ -61,11 +60,11 @@ class ViewKind:
             image: as prepared.
             rng: source of all draws.
             pseudo: put the traces of an upsampler or of the autoencoder into it first, see
-                :mod:`fakeface.data.augmentation.pseudo_fakes`.
+                :mod:`fakeface.data.pseudo_fakes`.
         """
         if pseudo:
             # Needs PyTorch, and only training has pseudo-fakes.
-            from fakeface.data.augmentation.pseudo_fakes import pseudo_fake, reconstructed
+            from fakeface.data.pseudo_fakes import pseudo_fake, reconstructed
 
             image = reconstructed(image, self.autoencoder) if self.autoencoder else pseudo_fake(image, rng)
         if self.mirror and rng.random() < 0.5:

@@ -41,7 +41,7 @@ def views_of_test(params: Params, test: DetectorData, *, corrupted: bool = False
     Args:
         params: validated params.
         test: images.
-        corrupted: once more with every image corrupted (:mod:`fakeface.data.augmentation.corruptions`), then
+        corrupted: once more with every image corrupted (:mod:`fakeface.data.augmentation`), then
             through the first protocol.
 
     Returns:

@@ -18,9 +18,9 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from fakeface.base.streams import random_stream
+from fakeface.base.hashes import random_stream
 from fakeface.data.archives import open_archive
-from fakeface.data.augmentation.laundering import launder, rescaled, reuploaded, through_file
+from fakeface.data.augmentation import launder, rescaled, reuploaded, through_file
 from fakeface.data.faces import FRAMINGS, FaceFinder, temporary_face_model
 from fakeface.data.image_sets import ImageSet, evenly_spaced
 from fakeface.data.preprocess import RESAMPLE, preprocess

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from fakeface.data.augmentation.corruptions import CORRUPTIONS, corrupt, unavailable
-from fakeface.data.augmentation.laundering import launder
+from fakeface.data.augmentation import CORRUPTIONS, corrupt, launder, unavailable
 from fakeface.detector.batches import DetectorData
 from fakeface.detector.detector import Detector
 from fakeface.metrics.scores import bootstrap_samples, interval, score_block

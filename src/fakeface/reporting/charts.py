@@ -14,7 +14,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from fakeface.base.files import write_json
-from fakeface.data.augmentation.corruptions import CORRUPTIONS
+from fakeface.data.augmentation import CORRUPTIONS
 from fakeface.evaluation.figures import GAN_COLOURS, new_figure, write_png
 from fakeface.evaluation.robustness import NO_STRENGTH, NONE, strength_name
 from fakeface.reporting.results_tables import TITLES

@@ -11,8 +11,7 @@ import pytest
 from bundles import celeba_photographs, make_bundle
 from PIL import Image
 
-from fakeface.bundle.bundle import Bundle
-from fakeface.bundle.networks import load_networks
+from fakeface.bundle.bundle import Bundle, load_networks
 from fakeface.data.faces import FaceFinder
 from fakeface.data.image_sets import MANIFEST_COLUMNS, ImageSet
 

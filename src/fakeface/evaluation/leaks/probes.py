@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from fakeface.base.errors import FakefaceError
 from fakeface.data.archives import open_archive
-from fakeface.data.augmentation.laundering import launder
+from fakeface.data.augmentation import launder
 from fakeface.data.faces import FRAMINGS, FaceFinder, temporary_face_model
 from fakeface.data.image_sets import SPLITS, ImageSet, ImageSetError, Split, evenly_spaced
 from fakeface.data.sources import IMAGES_ARCHIVE

@@ -19,7 +19,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 from fakeface.data.archives import Archive
-from fakeface.data.augmentation.laundering import launder
+from fakeface.data.augmentation import launder
 from fakeface.data.faces import FaceFinder, largest_face
 from fakeface.data.image_sets import ImageSet, Split
 from fakeface.data.preprocess import LUMA, decode, preprocess

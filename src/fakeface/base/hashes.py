@@ -1,4 +1,4 @@
-"""Which source files a module is made of: what was computed by other code must not be taken for its own."""
+"""What is told apart by a hash: the code that a module is made of, and random streams by their names."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import hashlib
 import sys
 from functools import cache
 from pathlib import Path
+
+import numpy as np
 
 PACKAGE = __name__.split(".")[0]
 ROOT = Path(__file__).parents[1]
@@ -51,3 +53,16 @@ def code_hash(module: str) -> str:
     for name, path in source_files(module).items():
         digest.update(name.encode() + hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()
+
+
+def random_stream(*key: str | int | bytes) -> np.random.Generator:
+    """A generator that depends on ``key`` alone.
+
+    NumPy's own seeding takes lists of numbers and ignores zeros at their end: ``[seed, 1, 5]`` of one use and
+    ``[seed, 1, 5, 0]`` of another are one stream. Here a hash of the whole key is the seed.
+
+    Args:
+        key: what the stream is for, then what its draws depend on: ``"batches", seed, group, lap``.
+    """
+    parts = [part if isinstance(part, (str, bytes)) else int(part) for part in key]
+    return np.random.default_rng(int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:16], "little"))
