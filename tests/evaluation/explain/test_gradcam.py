@@ -34,7 +34,7 @@ def detector_of(cffn: FeatureNetwork, cn: ClassificationNetwork, side: int) -> D
 def cams_by_finite_differences(
     cffn: Any, cn: ClassificationNetwork, x: torch.Tensor, level: int, call: int = 0
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Evidence for real and for fake: each map of a block is pushed up and down, and the score moves.
+    """Evidence for real and for fake: each map of a block is pushed up, and the score moves.
 
     A network of several scales calls its blocks once a scale; ``call`` says at which they are pushed.
     """
@@ -43,20 +43,15 @@ def cams_by_finite_differences(
         block = block[-1]
     kept: list[torch.Tensor] = []
     reader = block.register_forward_hook(lambda *given: kept.append(given[2].clone()))
-    margin(cffn, cn, x)
+    before = margin(cffn, cn, x)
     reader.remove()
     maps = kept[call][0]
     step = 1e-6 * torch.eye(len(maps), dtype=x.dtype)[:, :, None, None]
     copies = x.expand(len(maps), -1, -1, -1)
-    moved = []
-    for direction in (step, -step):
-        calls = iter(range(len(kept)))
-        pusher = block.register_forward_hook(
-            lambda *given, by=direction, calls=calls: given[2] + by if next(calls) == call else given[2]
-        )
-        moved.append(margin(cffn, cn, copies))
-        pusher.remove()
-    alpha = (moved[0] - moved[1]) / 2e-6 / maps[0].numel()
+    calls = iter(range(len(kept)))
+    pusher = block.register_forward_hook(lambda *given: given[2] + step if next(calls) == call else given[2])
+    alpha = (margin(cffn, cn, copies) - before) / 1e-6 / maps[0].numel()
+    pusher.remove()
     evidence = np.einsum("k,kij->ij", alpha.numpy(), maps.numpy())
     return np.maximum(-evidence, 0), np.maximum(evidence, 0)
 
