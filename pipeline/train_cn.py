@@ -9,7 +9,7 @@ from fakeface.base.errors import one_line_errors
 from fakeface.base.runtime import device_name, live_curves, make_fabric, write_figures
 from fakeface.data.image_sets import Folders
 from fakeface.detector.batches import load_split, load_training
-from fakeface.detector.cn_weights import save_cn
+from fakeface.detector.detector import save_cn
 from fakeface.detector.train_cn import train_cn
 from fakeface.models.weights import load_cffn
 from fakeface.params import load_params

@@ -14,7 +14,6 @@ from sklearn.covariance import ledoit_wolf
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from fakeface.base.tensors import DetectorWeightsError, save_tensors
-from fakeface.detector.attribution_features import attribution_features
 from fakeface.detector.attribution_head import (
     REFUSED,
     UNKNOWN,
@@ -23,6 +22,7 @@ from fakeface.detector.attribution_head import (
     load_head,
     save_head,
 )
+from fakeface.detector.detector import attribution_features
 from fakeface.models.cffn import VARIANTS, build_cffn, to_input
 
 GANS = ("dcgan", "pggan", "sngan")

@@ -21,9 +21,8 @@ from fakeface.base.runtime import make_fabric
 from fakeface.data.augmentation import CORRUPTIONS, corrupt, launder, unavailable
 from fakeface.data.image_sets import ImageSet
 from fakeface.detector.batches import DetectorData, load_split
-from fakeface.detector.cn_weights import save_cn
 from fakeface.detector.decision import DecisionRule
-from fakeface.detector.detector import Detector
+from fakeface.detector.detector import Detector, save_cn
 from fakeface.evaluation.evaluate import evaluation_metrics, predict_protocols
 from fakeface.evaluation.robustness import ROBUSTNESS_KEY, corrupted_scores, robustness_metrics
 from fakeface.metrics.scores import METRICS, score_block

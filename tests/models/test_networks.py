@@ -14,8 +14,8 @@ from scipy import ndimage
 
 from fakeface.base.lite0 import build_network, default_weights
 from fakeface.base.tensors import DetectorWeightsError
-from fakeface.detector.cn_weights import load_cn, save_cn
 from fakeface.detector.decision import DecisionRule
+from fakeface.detector.detector import load_cn, save_cn
 from fakeface.models.cffn import CFFN, VARIANTS, FeatureNetwork, build_cffn, high_pass
 from fakeface.models.cn import ClassificationNetwork
 from fakeface.models.weights import load_cffn, save_cffn

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from onnx import TensorProto, helper
 
-from fakeface.detector.cn_weights import load_cn
+from fakeface.detector.detector import load_cn
 from fakeface.detector.frozen_onnx import Graph, frozen_levels
 from fakeface.models.cffn import ONNX_PIXELS, LevelHead, PretrainedCFFN, StatisticsCFFN
 from fakeface.models.cn import ClassificationNetwork
@@ -28,7 +28,7 @@ def graph_of(cffn_path: Path, cn_path: Path) -> bytes:
     """A model from ``images``, uint8 (N, S, S, 3), to logits, embeddings and level statistics.
 
     They are float32 (N, 2), (N, feature_dim) and (N, L), see
-    :func:`fakeface.detector.attribution_features.attribution_features`. Its metadata say how many images
+    :func:`fakeface.detector.detector.attribution_features`. Its metadata say how many images
     should go at once.
 
     Args:

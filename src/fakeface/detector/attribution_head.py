@@ -1,6 +1,6 @@
 """Which of the known GANs made a fake, or none of them: the head and its file.
 
-Its features are those of :func:`fakeface.detector.attribution_features.attribution_features`.
+Its features are those of :func:`fakeface.detector.detector.attribution_features`.
 """
 
 from __future__ import annotations

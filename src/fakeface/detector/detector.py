@@ -1,4 +1,4 @@
-"""A trained detector in PyTorch: images in, probabilities of being fake out."""
+"""A trained detector in PyTorch: images in, probabilities of being fake out; and the file of its CN."""
 
 from __future__ import annotations
 
@@ -8,17 +8,57 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from fakeface.detector.attribution_features import attribution_features
-from fakeface.detector.cn_weights import load_cn
-from fakeface.detector.decision import DecisionRule
+from fakeface.base.tensors import DetectorWeightsError, load_tensors
+from fakeface.detector.decision import RULE_KEYS, DecisionRule, rule_of
 from fakeface.detector.score_offset import missing_detail
 from fakeface.models.cffn import FeatureNetwork, NetworkInput, to_input
 from fakeface.models.cn import ClassificationNetwork, margins_of
-from fakeface.models.weights import load_cffn
+from fakeface.models.weights import fill_module, load_cffn, save_module
 
 if TYPE_CHECKING:
     # Takes seconds to import, and whoever judges a picture does without.
     from lightning_fabric import Fabric
+
+
+def save_cn(path: str | Path, cn: ClassificationNetwork, rule: DecisionRule) -> None:
+    """Write a CN, and its decision rule into the header of the file."""
+    save_module(path, cn, {"network": "cn", **rule.numbers()})
+
+
+def load_cn(path: str | Path) -> tuple[ClassificationNetwork, DecisionRule]:
+    """The CN of a file, in evaluation mode, and its decision rule.
+
+    Raises:
+        DetectorWeightsError: if the file is absent, damaged or of another network, or its header holds no
+            decision rule.
+    """
+    path = Path(path)
+    tensors, header = load_tensors(path, "cn", RULE_KEYS)
+    rule = rule_of(path, header)
+    if "conv.weight" not in tensors or tensors["conv.weight"].ndim != 4:
+        raise DetectorWeightsError(f"{path}: conv.weight is missing or has no four dimensions")
+    cn = ClassificationNetwork(tensors["conv.weight"].shape[1])
+    fill_module(path, cn, tensors)
+    return cn.eval(), rule
+
+
+@torch.no_grad()
+def attribution_features(cffn: FeatureNetwork, x: NetworkInput) -> tuple[np.ndarray, np.ndarray]:
+    """Both kinds of features of a batch, in one pass.
+
+    Pairs pull the fakes of all GANs together, so what tells them apart is partly gone from the embedding. The
+    levels still have it: mean and standard deviation, over the picture, of each of their channels.
+
+    Args:
+        cffn: trained, in evaluation mode.
+        x: images or activations, in single precision, on its device.
+
+    Returns:
+        embeddings float32 (B, feature_dim) and level statistics float32 (B, 2 x channels of all levels).
+    """
+    blocks, maps = cffn.blocks_and_maps(x)
+    statistics = [part for block in blocks for part in cffn.block_statistics(block)]
+    return cffn.embed_maps(maps).float().cpu().numpy(), torch.cat(statistics, dim=1).float().cpu().numpy()
 
 
 class Detector:

@@ -14,9 +14,9 @@ from tqdm import tqdm
 
 from fakeface.data.image_sets import Folders, evenly_spaced
 from fakeface.detector.activations import NetworkInputs
-from fakeface.detector.attribution_features import attribution_features
 from fakeface.detector.attribution_head import NO_NAMES, UNKNOWN, AttributionHead, fit_head
 from fakeface.detector.batches import DetectorData, load_split, load_training
+from fakeface.detector.detector import attribution_features
 from fakeface.detector.views import ViewKind, every_view, protocol_kinds, validation_kind, whole_kind
 from fakeface.models.cffn import FeatureNetwork
 from fakeface.params import PROTOCOLS, Params

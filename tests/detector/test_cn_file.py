@@ -13,8 +13,8 @@ from safetensors.torch import load_file
 
 from fakeface.base.tensors import DetectorWeightsError, save_tensors
 from fakeface.detector.calibration import UNCALIBRATED, Calibration
-from fakeface.detector.cn_weights import load_cn, save_cn
 from fakeface.detector.decision import DecisionRule
+from fakeface.detector.detector import load_cn, save_cn
 from fakeface.detector.score_offset import NO_SCORE_OFFSET, ScoreOffset
 from fakeface.models.cffn import build_cffn
 from fakeface.models.cn import ClassificationNetwork
