@@ -104,7 +104,7 @@ def test_any_network_on_frozen_layers_has_a_graph(
         np.testing.assert_allclose(ours, theirs, atol=1e-6)
     features = exact.attribution_features(images)
     # A variance as mean of squares less square of the mean loses digits where the mean is large.
-        np.testing.assert_allclose(fast.attribution_features(images), features, atol=1e-3)
+    np.testing.assert_allclose(fast.attribution_features(images), features, atol=1e-3)
     assert [part.shape for part in fast.score_and_embed(images[:0], 4)] == [(0,), (0, 128 * len(levels))]
 
 
