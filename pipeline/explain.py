@@ -6,7 +6,7 @@ from fakeface.base.errors import one_line_errors
 from fakeface.base.runtime import device_name, make_fabric, write_figures
 from fakeface.data.image_sets import Folders
 from fakeface.detector.detector import Detector
-from fakeface.evaluation.explain.explain import explain
+from fakeface.evaluation.explain import explain
 from fakeface.params import load_params
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from fakeface.base import stage_output
 from fakeface.base.errors import one_line_errors
 from fakeface.base.runtime import write_figures
 from fakeface.data.image_sets import Folders, set_aside
-from fakeface.evaluation.leaks.probes import (
+from fakeface.evaluation.leaks import (
     ProbedData,
     judge,
     leaks_headline,

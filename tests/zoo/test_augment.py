@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from fakeface.zoo.losses import AUGMENTATIONS, augment, translation
+from fakeface.zoo.trainer import AUGMENTATIONS, augment, translation
 
 
 def _rng() -> torch.Generator:

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fakeface.zoo.losses import LOSSES, gradient_penalty, r1_penalty
+from fakeface.zoo.trainer import LOSSES, gradient_penalty, r1_penalty
 
 Formula = Callable[[np.ndarray], float]
 

@@ -21,7 +21,7 @@ from fakeface.base.markdown import markdown_table, number
 from fakeface.bundle.bundle import Bundle
 from fakeface.detector.decision import ImageScorer
 from fakeface.detector.views import ViewKind, every_view
-from fakeface.evaluation.leaks.metadata import metadata_probe
+from fakeface.evaluation.metadata import metadata_probe
 from fakeface.evaluation.prepared_sets import PreparedSet, prepare_set
 from fakeface.metrics.scores import score_block
 from fakeface.metrics.thresholds import choose_threshold

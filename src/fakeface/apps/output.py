@@ -119,7 +119,7 @@ def evidence(face: Judged, detector: Detector) -> Image.Image:
     if face.pixels is None or face.verdict is None:
         raise ValueError("evidence is there for a verdict only, got a face without one")
     # Heatmaps need derivatives, and those PyTorch; verdicts do without.
-    from fakeface.evaluation.explain.saliency import grad_cam
+    from fakeface.evaluation.grad_cam import grad_cam
 
     heatmap = grad_cam(detector, face.pixels[None].copy(), np.array([face.verdict == "fake"]), 1)[0]
     pair = np.concatenate([face.pixels, overlay(face.pixels, heatmap)], axis=1)

@@ -13,6 +13,8 @@ from matplotlib.figure import Figure
 
 from fakeface.base.files import write_bytes, write_text
 
+# The source of photographs, among names of GANs.
+REAL = "real"
 REAL_COLOUR = "#999999"
 # Okabe and Ito's palette, told apart with any colour vision, without its yellow, too faint on white.
 GAN_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000")
@@ -47,11 +49,11 @@ def bare(panel: Any) -> None:
 
 def colours(gans: Sequence[str]) -> dict[str, str]:
     """A colour a GAN, the same in every plot, and grey for ``real``."""
-    return {"real": REAL_COLOUR} | {gan: GAN_COLOURS[i % len(GAN_COLOURS)] for i, gan in enumerate(gans)}
+    return {REAL: REAL_COLOUR} | {gan: GAN_COLOURS[i % len(GAN_COLOURS)] for i, gan in enumerate(gans)}
 
 
 def described(source: str, held_out: Sequence[str]) -> str:
     """``photograph``, ``dcgan (seen)`` or ``sngan (unseen)``."""
-    if source == "real":
+    if source == REAL:
         return "photograph"
     return f"{source} ({'unseen' if source in held_out else 'seen'})"

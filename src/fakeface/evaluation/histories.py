@@ -9,7 +9,6 @@ the detector judges all of them at its frozen threshold. Fakes get those that ne
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,15 +18,12 @@ from PIL import Image
 from tqdm import tqdm
 
 from fakeface.base.hashes import random_stream
-from fakeface.data.archives import open_archive
 from fakeface.data.augmentation import launder, rescaled, reuploaded, through_file
-from fakeface.data.faces import FRAMINGS, FaceFinder, temporary_face_model
 from fakeface.data.image_sets import ImageSet, evenly_spaced
 from fakeface.data.preprocess import RESAMPLE, preprocess
-from fakeface.data.sources import IMAGES_ARCHIVE
 from fakeface.detector.batches import DetectorData
 from fakeface.detector.detector import Detector
-from fakeface.evaluation.leaks.route import image_features, judge_often, native_squares, random_halves
+from fakeface.evaluation.leaks import image_features, judge_often, original_squares, random_halves
 from fakeface.metrics.scores import score_block
 from fakeface.params import Params
 
@@ -149,7 +145,7 @@ def history_probe(usual: np.ndarray, other: np.ndarray, params: Params, *, seed:
         seed: of halves and draws.
 
     Returns:
-        ``{auroc, standard_error, aurocs}``, see :func:`fakeface.evaluation.leaks.route.judge_often`.
+        ``{auroc, standard_error, aurocs}``, see :func:`fakeface.evaluation.leaks.judge_often`.
     """
     seeds = np.column_stack([np.tile([seed, HISTORIES_KEY], (len(usual), 1)), np.arange(len(usual))])
     protocol = params.protocols.laundered
@@ -158,18 +154,15 @@ def history_probe(usual: np.ndarray, other: np.ndarray, params: Params, *, seed:
     return judge_often(features[0], features[1], halves, _FOLDS, seed)
 
 
-def originals(params: Params, raw: Path, names: list[str], size: int) -> dict[str, np.ndarray]:
+def originals(params: Params, raw: Path, names: list[str]) -> dict[str, np.ndarray]:
     """:func:`of_originals` of photographs in the folder of the download, by their names.
 
     Raises:
         ArchiveError, CorruptImageError: if they cannot be read.
+        ImageSetError: if the download lacks one.
     """
-    with open_archive(raw / IMAGES_ARCHIVE) as archive, ExitStack() as stack:
-        finder = None
-        if params.data.align:
-            model = stack.enter_context(temporary_face_model())
-            finder = FaceFinder(model, framing=FRAMINGS[params.data.framing])
-        return of_originals(native_squares(archive, names, size, finder), names, size, params.seed)
+    with original_squares(params, raw, names) as squares:
+        return of_originals(squares, names, params.image_size, params.seed)
 
 
 def histories_report(
@@ -192,13 +185,13 @@ def histories_report(
         and ``probe``; ``fakes.<history>``: ``n``, ``recall``, ``auroc`` against the photographs as prepared;
         ``left_out``: histories for which photographs are too small. With ``<name>_ci95``.
     """
-    size, threshold = params.image_size, detector.rule.threshold
+    threshold = detector.rule.threshold
     chosen = test.thinned(params.robustness.images, params.robustness.images)
     fakes = chosen.images(np.flatnonzero(chosen.groups > 0))
     rows = np.flatnonzero(chosen.groups == 0)
     judged = {USUAL: chosen.images(rows)}
     names = chosen.manifest["name"].iloc[rows].tolist()
-    judged |= originals(params, raw, names, size) | of_prepared(judged[USUAL], params.seed)
+    judged |= originals(params, raw, names) | of_prepared(judged[USUAL], params.seed)
     probed = _probed(params, photographs, raw)
 
     def scores(images: np.ndarray) -> np.ndarray:
@@ -243,7 +236,7 @@ def _probed(params: Params, photographs: Mapping[str, ImageSet], raw: Path) -> d
     names = [name for part in photographs.values() for name in part.manifest["name"]]
     rows = evenly_spaced(np.arange(len(images)), PROBED)
     usual = np.stack([images[row] for row in rows])
-    found = originals(params, raw, [names[row] for row in rows], params.image_size)
+    found = originals(params, raw, [names[row] for row in rows])
     return {USUAL: usual} | found | of_prepared(usual, params.seed)
 
 

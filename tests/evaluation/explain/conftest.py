@@ -11,7 +11,7 @@ import torch
 from fakeface.base.runtime import make_fabric
 from fakeface.detector.decision import DecisionRule
 from fakeface.detector.detector import Detector
-from fakeface.evaluation.explain.judged import Judged
+from fakeface.evaluation.explain import Judged
 from fakeface.models.cffn import build_cffn
 from fakeface.models.cn import ClassificationNetwork
 from fakeface.params import Params

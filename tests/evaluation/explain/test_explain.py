@@ -12,7 +12,7 @@ import pytest
 from fakeface.base.files import write_json
 from fakeface.data.image_sets import Folders
 from fakeface.detector.detector import Detector
-from fakeface.evaluation.explain.explain import explain, write_embedding_splits
+from fakeface.evaluation.explain import explain, write_embedding_splits
 from fakeface.params import Params
 
 from .conftest import MakeJudged

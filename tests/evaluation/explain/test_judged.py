@@ -13,7 +13,7 @@ from fakeface.detector.batches import load_split
 from fakeface.detector.detector import Detector
 from fakeface.detector.views import protocol_kinds
 from fakeface.evaluation.evaluate import predict_protocols
-from fakeface.evaluation.explain.judged import judge
+from fakeface.evaluation.explain import judge
 from fakeface.params import Params
 
 from .conftest import MakeJudged

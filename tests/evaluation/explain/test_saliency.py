@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fakeface.evaluation.explain.saliency import examples, kinds, saliency_metrics, write_saliency
+from fakeface.evaluation.explain import examples, kinds, saliency_metrics, write_saliency
 
 from .conftest import MakeJudged
 

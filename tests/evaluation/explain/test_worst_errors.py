@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from fakeface.evaluation.explain.judged import worst_error_table, write_worst_errors
+from fakeface.evaluation.explain import worst_error_table, write_worst_errors
 
 from .conftest import MakeJudged
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from evaluation.leaks.conftest import as_json, saved_as_jpeg
 from fakeface.data.image_sets import ImageSet
-from fakeface.evaluation.leaks.duplicates import (
+from fakeface.evaluation.duplicates import (
     COPY,
     close_pairs,
     count_near,

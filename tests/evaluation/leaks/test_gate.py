@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from fakeface.evaluation.leaks.probes import LeakFoundError, auroc_error, judge, passed, refuse_leaks
-from fakeface.evaluation.leaks.route import judge_often
+from fakeface.evaluation.leaks import LeakFoundError, auroc_error, judge, judge_often, passed, refuse_leaks
 
 TOLERANCE = 0.05
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from evaluation.leaks.conftest import as_json
-from fakeface.evaluation.leaks.duplicates import identities_across_splits
+from fakeface.evaluation.duplicates import identities_across_splits
 
 
 def people(*identities: object) -> pd.DataFrame:

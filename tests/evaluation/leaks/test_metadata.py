@@ -9,7 +9,7 @@ import pandas as pd
 
 from evaluation.leaks.conftest import as_json
 from fakeface.data.image_sets import MANIFEST_COLUMNS, SPLITS, ImageSet
-from fakeface.evaluation.leaks.metadata import RECORD_COLUMNS, metadata_probe, storage_probe
+from fakeface.evaluation.metadata import RECORD_COLUMNS, metadata_probe, storage_probe
 
 
 def manifest(n: int, seed: int, **columns: object) -> pd.DataFrame:

@@ -19,7 +19,7 @@ from fakeface.data import workers
 from fakeface.data.image_sets import ImageSet, ImageSetError
 from fakeface.data.prepare import prepare
 from fakeface.data.preprocess import preprocess
-from fakeface.evaluation.leaks.probes import PROBES, ProbedData, judge
+from fakeface.evaluation.leaks import PROBES, ProbedData, judge
 from fakeface.params import Params
 
 

@@ -17,7 +17,7 @@ from fakeface.data.archives import open_archive
 from fakeface.data.faces import FaceFinder
 from fakeface.data.preprocess import decode, preprocess
 from fakeface.data.workers import Prepared, prepare_one
-from fakeface.evaluation.leaks.route import fakes_route, native_squares, pixel_change, route_probe
+from fakeface.evaluation.leaks import fakes_route, native_squares, pixel_change, route_probe
 from fakeface.gans import generate
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from evaluation.leaks.conftest import as_json, saved_as_jpeg
-from fakeface.evaluation.leaks import metadata as cross_validation
-from fakeface.evaluation.leaks.route import shuffled_labels_probe
+from fakeface.evaluation import metadata as cross_validation
+from fakeface.evaluation.leaks import shuffled_labels_probe
 
 
 @pytest.fixture(scope="module")

@@ -22,8 +22,7 @@ from scipy.ndimage import uniform_filter
 from fakeface.data.image_sets import evenly_spaced
 from fakeface.detector.batches import DetectorData
 from fakeface.detector.views import ViewKind, every_view
-from fakeface.evaluation.explain.judged import REAL
-from fakeface.evaluation.figures import colours, described, new_figure, write_png
+from fakeface.evaluation.figures import REAL, colours, described, new_figure, write_png
 from fakeface.params import Params
 
 MAX_IMAGES = 500

@@ -13,7 +13,7 @@ from conftest import make_params
 from fakeface.base.runtime import make_fabric
 from fakeface.detector.decision import DecisionRule
 from fakeface.detector.detector import Detector
-from fakeface.evaluation.explain.saliency import central_share, grad_cam, level_cams
+from fakeface.evaluation.grad_cam import central_share, grad_cam, level_cams
 from fakeface.models import cffn as pretrained_cffn
 from fakeface.models.cffn import SCALES, VARIANTS, FeatureNetwork, build_cffn, to_input
 from fakeface.models.cn import ClassificationNetwork

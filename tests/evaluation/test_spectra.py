@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from fakeface.data.image_sets import ImageSet
 from fakeface.detector.batches import DetectorData
-from fakeface.evaluation.explain.spectra import (
+from fakeface.evaluation.spectra import (
     FLOOR,
     azimuthal_mean,
     distance,

@@ -1,1 +1,0 @@
-"""What the features learnt, in pictures."""

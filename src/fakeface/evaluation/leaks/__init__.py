@@ -1,1 +1,0 @@
-"""Probes for shortcuts between the classes, and the gate on them."""
