@@ -19,10 +19,9 @@ from fakeface.bundle.write import write_bundle
 from fakeface.data.faces import write_face_model
 from fakeface.data.sources import _MINI_REQUIREMENT, _MINI_SHA256
 from fakeface.detector.attribution_head import AttributionHead, fit_head, save_head
-from fakeface.detector.calibration import Calibration
+from fakeface.detector.calibration import Calibration, ScoreOffset
 from fakeface.detector.decision import DecisionRule
 from fakeface.detector.detector import save_cn
-from fakeface.detector.score_offset import ScoreOffset
 from fakeface.models.cffn import build_cffn
 from fakeface.models.cn import ClassificationNetwork
 from fakeface.models.weights import save_cffn

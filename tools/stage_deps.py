@@ -44,7 +44,6 @@ INFRASTRUCTURE = (
     "fakeface.data.archives",
     "fakeface.data.image_sets",
     "fakeface.data.workers",
-    "fakeface.detector.checkpoint",
     "fakeface.models.weights",
 )
 # Listed whole as soon as a stage uses a part: their modules change together, and dvc.lock, which DVC reads at

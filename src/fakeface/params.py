@@ -346,7 +346,7 @@ class CnParams(_Section):
 
     Attributes:
         score_offset: what a picture's margin is compared with: ``detail``, the mean of validation
-            photographs that miss as much fine detail (:mod:`fakeface.detector.score_offset`), or ``none``.
+            photographs that miss as much fine detail (:mod:`fakeface.detector.calibration`), or ``none``.
         calibration: what is fitted on validation logits, so that scores are probabilities.
         target_fpr: share of validation photographs above the threshold, under each of the training's
             protocols; those images are called fake.

@@ -18,10 +18,9 @@ from lightning_fabric import Fabric
 
 from fakeface.apps.cli import main
 from fakeface.bundle.export import ExportError, MissingDetail, check_export, write_onnx
-from fakeface.detector.calibration import Calibration
+from fakeface.detector.calibration import Calibration, ScoreOffset, missing_detail
 from fakeface.detector.decision import DecisionRule
 from fakeface.detector.detector import Detector
-from fakeface.detector.score_offset import ScoreOffset, missing_detail
 from fakeface.models.cffn import build_cffn
 from fakeface.models.cn import ClassificationNetwork
 

@@ -16,10 +16,9 @@ from fakeface.base.downloads import sha256_of
 from fakeface.bundle.bundle import MANIFEST_FILE, RELEASED, load_bundle, load_networks, prepare
 from fakeface.bundle.onnx_detector import OnnxDetector, network_graph
 from fakeface.data.preprocess import decode, preprocess
-from fakeface.detector.calibration import Calibration
+from fakeface.detector.calibration import Calibration, ScoreOffset
 from fakeface.detector.decision import DecisionRule
 from fakeface.detector.detector import Detector, save_cn
-from fakeface.detector.score_offset import ScoreOffset
 from fakeface.models.cffn import build_cffn
 from fakeface.models.cn import ClassificationNetwork
 from fakeface.models.weights import save_cffn

@@ -20,9 +20,14 @@ from detector.conftest import ROOT
 from fakeface.base.runtime import make_fabric
 from fakeface.data.augmentation import corrupt
 from fakeface.detector.batches import load_split
-from fakeface.detector.calibration import UNCALIBRATED, Calibration, CalibrationError, fit_calibration
+from fakeface.detector.calibration import (
+    UNCALIBRATED,
+    Calibration,
+    CalibrationError,
+    fit_calibration,
+    missing_detail,
+)
 from fakeface.detector.detector import Detector, load_cn
-from fakeface.detector.score_offset import missing_detail
 from fakeface.detector.train_cn import train_cn
 from fakeface.detector.views import every_view, threshold_kinds
 from fakeface.models.cffn import CFFN

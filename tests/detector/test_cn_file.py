@@ -12,10 +12,9 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from fakeface.base.tensors import DetectorWeightsError, save_tensors
-from fakeface.detector.calibration import UNCALIBRATED, Calibration
+from fakeface.detector.calibration import NO_SCORE_OFFSET, UNCALIBRATED, Calibration, ScoreOffset
 from fakeface.detector.decision import DecisionRule
 from fakeface.detector.detector import load_cn, save_cn
-from fakeface.detector.score_offset import NO_SCORE_OFFSET, ScoreOffset
 from fakeface.models.cffn import build_cffn
 from fakeface.models.cn import ClassificationNetwork
 from fakeface.models.weights import frozen_tensors, load_cffn, save_cffn

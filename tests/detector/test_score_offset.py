@@ -13,7 +13,7 @@ from PIL import Image
 from scipy.fft import dct
 
 from fakeface.data.augmentation import corrupt
-from fakeface.detector.score_offset import (
+from fakeface.detector.calibration import (
     NO_SCORE_OFFSET,
     ScoreOffset,
     ScoreOffsetError,

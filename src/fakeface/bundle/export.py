@@ -21,9 +21,9 @@ from fakeface.base.errors import FakefaceError
 from fakeface.base.files import write_bytes
 from fakeface.base.onnx_session import open_session
 from fakeface.data.preprocess import LUMA
+from fakeface.detector.calibration import BLOCK, FINE, FLOOR, SCALE
 from fakeface.detector.decision import DecisionRule
 from fakeface.detector.detector import Detector
-from fakeface.detector.score_offset import BLOCK, FINE, FLOOR, SCALE
 from fakeface.models.cffn import FeatureNetwork
 from fakeface.models.cn import ClassificationNetwork
 
@@ -38,7 +38,7 @@ def fine_filters() -> torch.Tensor:
 
 
 class MissingDetail(nn.Module):
-    """:func:`fakeface.detector.score_offset.missing_detail` in tensors."""
+    """:func:`fakeface.detector.calibration.missing_detail` in tensors."""
 
     filters: torch.Tensor
     luma: torch.Tensor

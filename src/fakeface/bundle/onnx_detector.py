@@ -20,8 +20,8 @@ from fakeface.base.downloads import default_cache_dir, sha256_of
 from fakeface.base.files import OutputError, write_bytes
 from fakeface.base.hashes import code_hash
 from fakeface.base.onnx_session import open_session
+from fakeface.detector.calibration import missing_detail
 from fakeface.detector.decision import DecisionRule
-from fakeface.detector.score_offset import missing_detail
 
 # Variants of the CFFN that have a graph; the others run in PyTorch.
 VARIANTS = ("pretrained", "statistics")

@@ -34,8 +34,8 @@ from fakeface.base.files import OutputError, atomic_path
 from fakeface.base.hashes import code_hash
 from fakeface.base.onnx_session import open_session
 from fakeface.base.runtime import device_name
+from fakeface.detector.calibration import missing_detail
 from fakeface.detector.frozen_onnx import INPUT, to_onnx
-from fakeface.detector.score_offset import missing_detail
 from fakeface.detector.views import GivenPixels, Views
 from fakeface.models.cffn import (
     CPU_PIXELS,
@@ -83,7 +83,7 @@ class FrozenLevels:
 
     On a CPU in single precision ONNX Runtime computes them.
 
-    A record holds a float64, see :func:`~fakeface.detector.score_offset.missing_detail`, then each feature
+    A record holds a float64, see :func:`~fakeface.detector.calibration.missing_detail`, then each feature
     level's activations as float16, place by place.
     """
 
@@ -421,7 +421,7 @@ class NetworkInputs:
         return self.frozen.levels(self.activations.records(views))
 
     def read_with_detail(self, views: Views | GivenPixels) -> tuple[NetworkInput, np.ndarray]:
-        """The same, and :func:`~fakeface.detector.score_offset.missing_detail` of the views, float64 (N,)."""
+        """The same, and :func:`~fakeface.detector.calibration.missing_detail` of the views, float64 (N,)."""
         if self.frozen is None:
             return to_input(views.pixels, self.fabric.device), missing_detail(views.pixels)
         records = self.activations.records(views)

@@ -13,8 +13,15 @@ from PIL import Image
 from fakeface.base.errors import FakefaceError
 from fakeface.base.tensors import DetectorWeightsError, load_header
 from fakeface.data.augmentation import rescaled, through_file
-from fakeface.detector.calibration import UNCALIBRATED, Calibration, CalibrationError, is_number
-from fakeface.detector.score_offset import NO_SCORE_OFFSET, ScoreOffset, ScoreOffsetError
+from fakeface.detector.calibration import (
+    NO_SCORE_OFFSET,
+    UNCALIBRATED,
+    Calibration,
+    CalibrationError,
+    ScoreOffset,
+    ScoreOffsetError,
+    is_number,
+)
 
 VERDICTS = ("real", "unsure", "fake")
 # Of the header of a CN's file.
@@ -69,7 +76,7 @@ class DecisionRule:
 
         Args:
             margins: float (N,), the CN's logit of fake less that of real.
-            missing: float (N,), see :func:`fakeface.detector.score_offset.missing_detail`.
+            missing: float (N,), see :func:`fakeface.detector.calibration.missing_detail`.
         """
         return self.calibration.scores(margins - self.score_offset.margins(missing))
 

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from fakeface.base.tensors import DetectorWeightsError, load_tensors
+from fakeface.detector.calibration import missing_detail
 from fakeface.detector.decision import RULE_KEYS, DecisionRule, rule_of
-from fakeface.detector.score_offset import missing_detail
 from fakeface.models.cffn import FeatureNetwork, NetworkInput, to_input
 from fakeface.models.cn import ClassificationNetwork, margins_of
 from fakeface.models.weights import fill_module, load_cffn, save_module
@@ -126,7 +126,7 @@ class Detector:
 
         Args:
             x: what the CFFN is given, on its device.
-            missing: float64 (B,), see :func:`~fakeface.detector.score_offset.missing_detail`.
+            missing: float64 (B,), see :func:`~fakeface.detector.calibration.missing_detail`.
         """
         with self.fabric.autocast():
             maps = self.cffn.level_maps(x)

@@ -26,9 +26,15 @@ from fakeface.base.errors import NonFiniteLossError
 from fakeface.base.files import reserve
 from fakeface.detector.activations import NetworkInputs
 from fakeface.detector.batches import BalancedBatches, DetectorData, refuse_held_out
-from fakeface.detector.calibration import UNCALIBRATED, Calibration, fit_calibration
+from fakeface.detector.calibration import (
+    NO_SCORE_OFFSET,
+    UNCALIBRATED,
+    Calibration,
+    ScoreOffset,
+    fit_calibration,
+    fit_score_offset,
+)
 from fakeface.detector.decision import DecisionRule
-from fakeface.detector.score_offset import NO_SCORE_OFFSET, ScoreOffset, fit_score_offset
 from fakeface.detector.views import (
     Views,
     every_view,
