@@ -428,7 +428,7 @@ def with_frozen_threshold(fit: Fit) -> Method:
 def train_random_pairs(
     params: Params, train: DetectorData, val: DetectorData, fabric: Fabric, seed: int
 ) -> Trained:
-    """Our detector by the paper's random pairs: two branches, so half the pairs for as many images."""
+    """Our detector by the paper's random pairs: as many images a step, each of them in one pair only."""
     pairs = max(4, params.cffn.batch_size // 4 * 2)
     method = with_cffn(loss="contrastive", pairing="sampled", batch_size=pairs)
     return method(params, train, val, fabric, seed)
