@@ -7,12 +7,14 @@ PARAMS is a file of several params; the task is done with each of them.
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 import yaml
 from lightning_fabric import Fabric
 
@@ -101,6 +103,8 @@ TASKS = {task.__name__: task for task in (one_step, whole, interrupted, one_dies
 
 if __name__ == "__main__":
     task, root, params_file, out = sys.argv[1:]
+    # Handlers run last in, first out: this one sees what the Fabric's has left behind.
+    atexit.register(lambda: print(f"still in a group: {torch.distributed.is_initialized()}", file=sys.stderr))
     with one_line_errors():
         contents = yaml.safe_load(Path(params_file).read_text())
         all_params = [validate(Params, content, params_file) for content in contents]

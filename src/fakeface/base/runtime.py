@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -56,7 +57,19 @@ def make_fabric(params: Params, *, parallel: bool = False) -> Fabric:
         **ddp,
     )
     fabric.launch()
+    if several:
+        atexit.register(_leave_the_group)
     return fabric
+
+
+def _leave_the_group() -> None:
+    """Stop the threads of gloo while Python still runs.
+
+    One that lets go of a tensor during Python's shutdown ends the process with SIGABRT, after all its work is
+    done (github.com/pytorch/pytorch/issues/190489). For NCCL Fabric registers the same.
+    """
+    if torch.distributed.is_initialized() and torch.distributed.get_backend() == "gloo":
+        torch.distributed.destroy_process_group()
 
 
 def _processes(params: Params, cuda: bool, parallel: bool) -> tuple[int, int]:
