@@ -252,6 +252,8 @@ class ProtocolsParams(_Section):
 
 ProtocolName = Literal["laundered", "mild", "clean"]
 PROTOCOLS: tuple[str, ...] = get_args(ProtocolName)
+# A condition beside the protocols: every image blurred, made noisy, rescaled or such, and laundered.
+CORRUPTED = "corrupted"
 
 
 class QualityParams(_Section):

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 from detector.conftest import image_sets, pictures, tiny_params
 
-from fakeface.data.collect import CurationError, collect, kept_rows, training_rows
-from fakeface.data.image_sets import Folders, ImageSet
+from fakeface.data.collect import collect, training_rows
+from fakeface.data.image_sets import CurationError, Folders, ImageSet, kept_rows
 from fakeface.detector.batches import load_split, load_training
 from fakeface.metrics.curation import curate
 from fakeface.params import Params

@@ -10,43 +10,12 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from fakeface.base.errors import FakefaceError
 from fakeface.base.files import atomic_path
-from fakeface.data.image_sets import MANIFEST_COLUMNS, SPLITS, Folders, ImageSet, check_split
+from fakeface.data.image_sets import MANIFEST_COLUMNS, SPLITS, Folders, ImageSet, check_split, kept_rows
 from fakeface.params import GanParams
-
-# Columns of a GAN's list of training fakes to learn from.
-LISTED = ["name", "sha256"]
-
-
-class CurationError(FakefaceError, ValueError):
-    """Fakes cannot be curated, or the list of those kept does not fit them; the message says why."""
-
-
-def kept_rows(manifest: pd.DataFrame, gan: str, folder: Path) -> np.ndarray:
-    """Which rows of the manifest of a GAN's training fakes its list in ``folder`` keeps, bool (N,).
-
-    Raises:
-        CurationError: if there is no such list, or it names an image that the manifest does not have.
-    """
-    path = folder / f"{gan}.csv"
-    try:
-        listed = pd.read_csv(path, dtype=str)
-    except FileNotFoundError:
-        raise CurationError(f"{path}: no such file; dvc repro curate makes it") from None
-    keys = pd.MultiIndex.from_frame(listed[LISTED])
-    there = pd.MultiIndex.from_frame(manifest[LISTED].astype(str))
-    unknown = keys[~keys.isin(there)]
-    if len(unknown):
-        raise CurationError(
-            f"{path}: names {unknown[0][0]}, which is not among the training fakes of {gan} or has other "
-            "pixels; dvc repro curate"
-        )
-    return np.asarray(there.isin(keys))
-
 
 # A stage cannot name the folders of exactly those GANs that params.yaml lists: DVC has no list of deps that
 # grows with params. So the stages that read images depend on tables with the digest of every image that they

@@ -17,8 +17,7 @@ import numpy as np
 import pandas as pd
 
 from fakeface.base.hashes import random_stream
-from fakeface.data.collect import kept_rows
-from fakeface.data.image_sets import Folders, ImageSet, LeakError, Split, check_source, check_split
+from fakeface.data.image_sets import Folders, ImageSet, LeakError, Split, check_source, check_split, kept_rows
 from fakeface.params import Params
 
 # The laps of a partner that is drawn at random are random, too.

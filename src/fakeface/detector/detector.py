@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from tqdm import tqdm
 
+from fakeface.base import processes
 from fakeface.base.tensors import DetectorWeightsError, load_tensors
 from fakeface.detector.calibration import missing_detail
 from fakeface.detector.decision import RULE_KEYS, DecisionRule, rule_of
+from fakeface.detector.views import Views
 from fakeface.models.cffn import FeatureNetwork, NetworkInput, to_input
 from fakeface.models.cn import ClassificationNetwork, margins_of
 from fakeface.models.weights import fill_module, load_cffn, save_module
+from fakeface.params import Params
 
 if TYPE_CHECKING:
     # Takes seconds to import, and whoever judges a picture does without.
@@ -132,3 +137,15 @@ class Detector:
             maps = self.cffn.level_maps(x)
             logits = self.cn(FeatureNetwork.joint_map(maps))
         return self.rule.scores(margins_of(logits), missing), self.cffn.embed_maps(maps).float().cpu().numpy()
+
+
+def in_turns(params: Params, conditions: dict[str, Views], fabric: Fabric) -> Iterator[tuple[str, Views]]:
+    """Batches of ``evaluate.batch_size`` a process, with the names of their conditions."""
+    step = params.evaluate.batch_size * fabric.world_size
+    total = sum(len(views) for views in conditions.values())
+    with tqdm(total=total, unit="img", desc="evaluate", disable=processes.quiet(fabric)) as bar:
+        for name, views in conditions.items():
+            for start in range(0, len(views), step):
+                part = views[start : start + step]
+                yield name, part
+                bar.update(len(part))

@@ -20,7 +20,7 @@ import numpy as np
 from fakeface.base.hashes import random_stream
 from fakeface.data.augmentation import launder_one, random_corruption, reuploaded
 from fakeface.detector.batches import DetectorData
-from fakeface.params import PROTOCOLS, AutoencoderParams, Params, ProtocolParams
+from fakeface.params import CORRUPTED, PROTOCOLS, AutoencoderParams, Params, ProtocolParams
 
 _POOL = ThreadPoolExecutor(max_workers=2, thread_name_prefix="views")
 _CHUNK = 16
@@ -60,11 +60,11 @@ class ViewKind:
             image: as prepared.
             rng: source of all draws.
             pseudo: put the traces of an upsampler or of the autoencoder into it first, see
-                :mod:`fakeface.data.pseudo_fakes`.
+                :mod:`fakeface.detector.pseudo_fakes`.
         """
         if pseudo:
             # Needs PyTorch, and only training has pseudo-fakes.
-            from fakeface.data.pseudo_fakes import pseudo_fake, reconstructed
+            from fakeface.detector.pseudo_fakes import pseudo_fake, reconstructed
 
             image = reconstructed(image, self.autoencoder) if self.autoencoder else pseudo_fake(image, rng)
         if self.mirror and rng.random() < 0.5:
@@ -252,3 +252,19 @@ def joined(parts: Sequence[Views]) -> Views:
     if first.pseudo is not None:
         pseudo = np.concatenate([part.pseudo for part in parts if part.pseudo is not None])
     return Views(first.data, rows, numbers, first.kind, first.seed, pseudo)
+
+
+def views_of_test(params: Params, test: DetectorData, *, corrupted: bool = False) -> dict[str, Views]:
+    """The test split once a protocol, both classes through the same protocol.
+
+    Args:
+        params: validated params.
+        test: images.
+        corrupted: once more with every image corrupted (:mod:`fakeface.data.augmentation`), then
+            through the first protocol.
+
+    Returns:
+        Views by the protocol's name or ``corrupted``, in the order of the images.
+    """
+    kinds = protocol_kinds(params) | ({CORRUPTED: corrupted_test_kind(params)} if corrupted else {})
+    return {name: every_view(test, kind, params.seed) for name, kind in kinds.items()}

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from fakeface.evaluation.folds import CORRUPTED, DETECTOR, Fold, FoldScores, joined, make_fold
+from fakeface.evaluation.folds import DETECTOR, Fold, FoldScores, joined, make_fold
 from fakeface.metrics.scores import bootstrap_samples, interval, mean_block
-from fakeface.params import PROTOCOLS, Params
+from fakeface.params import CORRUPTED, PROTOCOLS, Params
 
 Folds = dict[str, FoldScores]
 

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from lightning_fabric import Fabric
-from tqdm import tqdm
 
 from fakeface.base import processes
 from fakeface.detector.activations import NetworkInputs
 from fakeface.detector.batches import DetectorData
-from fakeface.detector.detector import Detector
-from fakeface.detector.views import Views, corrupted_test_kind, every_view, protocol_kinds
+from fakeface.detector.detector import Detector, in_turns
+from fakeface.detector.views import views_of_test
 from fakeface.evaluation.abstention import abstention_block
-from fakeface.evaluation.folds import CORRUPTED
 from fakeface.metrics.scores import score_block
 from fakeface.params import PROTOCOLS, Params
 
@@ -33,34 +29,6 @@ class Predictions:
 
     scores: np.ndarray
     embeddings: np.ndarray
-
-
-def views_of_test(params: Params, test: DetectorData, *, corrupted: bool = False) -> dict[str, Views]:
-    """The test split once a protocol, both classes through the same protocol.
-
-    Args:
-        params: validated params.
-        test: images.
-        corrupted: once more with every image corrupted (:mod:`fakeface.data.augmentation`), then
-            through the first protocol.
-
-    Returns:
-        Views by the protocol's name or ``corrupted``, in the order of the images.
-    """
-    kinds = protocol_kinds(params) | ({CORRUPTED: corrupted_test_kind(params)} if corrupted else {})
-    return {name: every_view(test, kind, params.seed) for name, kind in kinds.items()}
-
-
-def in_turns(params: Params, conditions: dict[str, Views], fabric: Fabric) -> Iterator[tuple[str, Views]]:
-    """Batches of ``evaluate.batch_size`` a process, with the names of their conditions."""
-    step = params.evaluate.batch_size * fabric.world_size
-    total = sum(len(views) for views in conditions.values())
-    with tqdm(total=total, unit="img", desc="evaluate", disable=processes.quiet(fabric)) as bar:
-        for name, views in conditions.items():
-            for start in range(0, len(views), step):
-                part = views[start : start + step]
-                yield name, part
-                bar.update(len(part))
 
 
 def predict_protocols(params: Params, detector: Detector, test: DetectorData) -> dict[str, Predictions]:

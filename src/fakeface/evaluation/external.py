@@ -15,9 +15,9 @@ from fakeface.detector.activations import NetworkInputs
 from fakeface.detector.batches import load_split, load_training
 from fakeface.detector.decision import UNSURE, VERDICTS, judge_with_copies
 from fakeface.detector.detector import Detector
-from fakeface.detector.views import GivenPixels, Views
+from fakeface.detector.views import GivenPixels, Views, views_of_test
 from fakeface.evaluation.duplicates import is_copy, near_duplicates
-from fakeface.evaluation.evaluate import predict_protocols, views_of_test
+from fakeface.evaluation.evaluate import predict_protocols
 from fakeface.evaluation.prepared_sets import LISTED, PreparedSet, prepare_set
 from fakeface.metrics.scores import score_block
 from fakeface.params import PROTOCOLS, Params

@@ -22,8 +22,6 @@ from fakeface.params import Params
 LEAST_STEPS = 25
 # Our own detector among the methods, as ``cffn`` in params.yaml describes it.
 DETECTOR = "detector"
-# A condition beside the protocols: every image blurred, made noisy, rescaled or such, and laundered.
-CORRUPTED = "corrupted"
 SCORES_FILE, RUNS_FILE = "scores.csv", "runs.json"
 # Of a run, beside its scores.
 _DESCRIBED = ("method", "seed", "threshold", "device")

@@ -13,11 +13,10 @@ from fakeface.base.runtime import device_name
 from fakeface.data.image_sets import Folders, Split
 from fakeface.detector.activations import NetworkInputs
 from fakeface.detector.batches import DetectorData, load_split, load_training
-from fakeface.detector.detector import Detector
+from fakeface.detector.detector import Detector, in_turns
 from fakeface.detector.train_cffn import CffnTrainer
 from fakeface.detector.train_cn import train_cn
-from fakeface.detector.views import Views
-from fakeface.evaluation.evaluate import in_turns, views_of_test
+from fakeface.detector.views import Views, views_of_test
 from fakeface.evaluation.folds import DETECTOR, Fold, FoldScores, Run, fold_params, nested_folds
 from fakeface.params import Params
 
@@ -111,7 +110,7 @@ def score_fold(
         folders: as in :func:`fakeface.detector.batches.load_training`.
         fabric: devices and precision.
         split: whose images are scored, test or validation.
-        corrupted: score them corrupted, too, see :func:`fakeface.evaluation.evaluate.views_of_test`.
+        corrupted: score them corrupted, too, see :func:`fakeface.detector.views.views_of_test`.
     """
     settings = params.leave_one_out
     # Photographs are scarce and choose the threshold: all of them validate.

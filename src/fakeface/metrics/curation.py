@@ -18,8 +18,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from fakeface.base.files import atomic_directory
-from fakeface.data.collect import LISTED, CurationError
-from fakeface.data.image_sets import Folders, ImageSet, evenly_spaced
+from fakeface.data.image_sets import LISTED, CurationError, Folders, ImageSet, evenly_spaced
 from fakeface.metrics.extractors import Features, extract, extract_once, open_extractor
 from fakeface.metrics.quality import compare_by
 from fakeface.params import Params

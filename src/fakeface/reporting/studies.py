@@ -26,8 +26,7 @@ import yaml
 from fakeface.base.errors import FakefaceError, one_line_errors
 from fakeface.base.files import write_json
 from fakeface.base.markdown import TableError, markdown_table, read_json
-from fakeface.evaluation.folds import CORRUPTED
-from fakeface.params import PROTOCOLS
+from fakeface.params import CORRUPTED, PROTOCOLS
 
 # What all experiments have in common. Three GANs of different architecture are left to learn from, so a fold
 # has two or, without an upsampler, one: with all five, good settings are perfect and cannot be told apart.

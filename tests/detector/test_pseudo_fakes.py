@@ -13,7 +13,7 @@ from conftest import make_params, random_picture
 from diffusers import AutoencoderTiny
 
 from fakeface.base.downloads import sha256_of
-from fakeface.data.pseudo_fakes import (
+from fakeface.detector.pseudo_fakes import (
     UPSAMPLERS,
     WEIGHTS_FILE,
     AutoencoderError,
