@@ -4,8 +4,8 @@ from pathlib import Path
 
 from fakeface.base.errors import one_line_errors
 from fakeface.data.image_sets import Folders, ImageSet, set_aside
+from fakeface.evaluation.figures import write_contact_sheet
 from fakeface.params import load_params
-from fakeface.reporting.plots import write_contact_sheet
 
 if __name__ == "__main__":
     with one_line_errors():

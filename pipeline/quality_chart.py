@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from fakeface.base.errors import one_line_errors
-from fakeface.metrics.quality import write_chart
+from fakeface.evaluation.figures import write_quality_chart
 from fakeface.params import load_params
 
 if __name__ == "__main__":
     with one_line_errors():
-        write_chart("plots/quality.json", Path("reports/quality"), list(load_params().gans))
+        write_quality_chart("plots/quality.json", Path("reports/quality"), list(load_params().gans))

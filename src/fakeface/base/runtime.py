@@ -8,16 +8,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
-
-import torch
-from dvclive import Live
-from lightning_fabric import Fabric
-from lightning_fabric.strategies import DDPStrategy
+from typing import TYPE_CHECKING, Any
 
 from fakeface import __version__
 from fakeface.base.files import write_json
 from fakeface.params import Params, ParamsError
+
+# PyTorch, Lightning and DVCLive are imported where they are used: together they take more than three seconds
+# of processor time, and a stage that only writes figures needs none of them.
+if TYPE_CHECKING:
+    import torch
+    from lightning_fabric import Fabric
 
 FABRIC_PRECISION = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 
@@ -33,6 +34,10 @@ def make_fabric(params: Params, *, parallel: bool = False) -> Fabric:
         ParamsError: if a GPU is asked for and there is none, or more than there are; for fp16 on a CPU; or
             if torchrun started several processes of something that works in one.
     """
+    import torch
+    from lightning_fabric import Fabric
+    from lightning_fabric.strategies import DDPStrategy
+
     cuda = torch.cuda.is_available() and params.device != "cpu"
     if params.device == "cuda" and not cuda:
         raise ParamsError("device must be 'auto' or 'cpu' on a machine without a CUDA GPU, got 'cuda'")
@@ -74,6 +79,8 @@ def _leave_the_group() -> None:
 
 def _processes(params: Params, cuda: bool, parallel: bool) -> tuple[int, int]:
     """Processes on this machine, and machines."""
+    import torch
+
     if torch.distributed.is_torchelastic_launched():
         here, everywhere = int(os.environ["LOCAL_WORLD_SIZE"]), int(os.environ["WORLD_SIZE"])
         if everywhere > 1 and not parallel:
@@ -88,6 +95,8 @@ def _processes(params: Params, cuda: bool, parallel: bool) -> tuple[int, int]:
 
 def _be_deterministic() -> None:
     """The same bytes in every run, also on a GPU; an operation that cannot is an error of PyTorch."""
+    import torch
+
     # Read by cuBLAS when it starts.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True)
@@ -96,7 +105,11 @@ def _be_deterministic() -> None:
 
 def device_name(device: torch.device) -> str:
     """``cpu``, or the GPU's model name: figures made on two kinds of device are not compared blindly."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    if device.type != "cuda":
+        return device.type
+    import torch
+
+    return torch.cuda.get_device_name(device)
 
 
 def provenance(params: Params, device: str = "cpu") -> dict[str, Any]:
@@ -161,6 +174,8 @@ def live_curves(folder: str | Path, fabric: Fabric) -> Iterator[Log | None]:
     if not fabric.is_global_zero:
         yield None
         return
+    from dvclive import Live
+
     with Live(str(folder), dvcyaml=None, save_dvc_exp=False, report=None) as live:
 
         def log(epoch: int, losses: dict[str, float]) -> None:

@@ -7,21 +7,21 @@ say in what the others' fakes are.
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from scipy.spatial.distance import cdist
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedKFold, cross_val_predict
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from fakeface.base.files import atomic_directory
 from fakeface.data.image_sets import LISTED, CurationError, Folders, ImageSet, evenly_spaced
-from fakeface.metrics.extractors import Features, extract, extract_once, open_extractor
-from fakeface.metrics.quality import compare_by
 from fakeface.params import Params
+
+# PyTorch, torch-fidelity and scikit-learn take seconds to import. They are imported by the methods that use
+# them, because the default, no method, needs none.
+if TYPE_CHECKING:
+    import torch
+
+    from fakeface.metrics.extractors import Features
 
 _CHUNK = 512
 PROBE_FOLDS = 5
@@ -65,6 +65,11 @@ def probe_scores(fake: np.ndarray, real: np.ndarray, seed: int) -> np.ndarray:
 
     ``fake`` (N, D) and ``real`` (M, D) are floats, N and M at least ``PROBE_FOLDS``; ``seed`` is the folds'.
     """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import StratifiedKFold, cross_val_predict
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
     x = np.vstack([real, fake])
     labels = np.repeat([0, 1], [len(real), len(fake)])
     probe = make_pipeline(
@@ -128,6 +133,8 @@ class Chooser:
     """
 
     def __init__(self, params: Params, photographs: np.ndarray, device: torch.device) -> None:
+        from fakeface.metrics.extractors import extract_once, open_extractor
+
         settings = params.quality
         self.params = params
         self._extractor = open_extractor(settings.extractor, settings.weights, device)
@@ -146,6 +153,11 @@ class Chooser:
         Raises:
             CurationError: if there are too few fakes, or too few are left to measure.
         """
+        import torch
+
+        from fakeface.metrics.extractors import extract, extract_once
+        from fakeface.metrics.quality import compare_by
+
         if len(images) < self._least:
             raise CurationError(f"{gan}: {len(images)} training fakes, expected at least {self._least}")
         compute = extract_once if len(images) <= REMEMBERED else extract
@@ -196,7 +208,6 @@ def curate(params: Params, folders: Folders) -> dict[str, Any]:
     figures: dict[str, Any] = {}
     chooser = None
     if method != "none":
-        # torch and torch-fidelity take seconds to import, and without a method nothing needs them.
         from fakeface.base.runtime import make_fabric
 
         chooser = Chooser(params, ImageSet.read(folders.real / "train").images, make_fabric(params).device)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import logging
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +13,6 @@ from torch_fidelity.metric_isc import KEY_METRIC_ISC_MEAN, KEY_METRIC_ISC_STD, i
 from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, KEY_METRIC_KID_STD, kid_featuresdict_to_metric
 from torch_fidelity.metric_prc import KEY_METRIC_PRECISION, KEY_METRIC_RECALL, prc_featuresdict_to_metric
 
-from fakeface.base.errors import MissingFileError
-from fakeface.base.files import write_json
 from fakeface.data.image_sets import ImageSet, evenly_spaced
 from fakeface.metrics.extractors import INCEPTION, Extractor, Features, extract, extract_once, open_extractor
 from fakeface.params import Params
@@ -152,22 +148,3 @@ def quality_headline(report: dict[str, Any]) -> dict[str, Any]:
         for name, value in report.items()
         if name in kept or (name.startswith(("fd_", "is_")) and not name.endswith("_std"))
     }
-
-
-def write_chart(path: str | Path, metrics: Path, gans: Sequence[str]) -> list[dict[str, Any]]:
-    """Write, for a bar chart of DVC's, ``[{gan, kid}, ...]`` of the listed GANs, the best first; return it.
-
-    ``metrics`` is the folder with ``<gan>.json`` of the quality stages.
-
-    Raises:
-        MissingFileError: if a GAN was not measured.
-    """
-    rows = []
-    for gan in gans:
-        file = metrics / f"{gan}.json"
-        if not file.is_file():
-            raise MissingFileError(f"{file}: no such file, run the stage quality@{gan} first")
-        rows.append({"gan": gan, "kid": json.loads(file.read_text(encoding="utf-8"))["kid"]})
-    rows.sort(key=lambda row: row["kid"])
-    write_json(path, rows)
-    return rows

@@ -25,7 +25,6 @@ from fakeface.evaluation.abstention import coverage_curve
 from fakeface.evaluation.evaluate import Predictions, selections
 from fakeface.evaluation.figures import (
     REAL_COLOUR,
-    bare,
     colours,
     described,
     new_figure,
@@ -42,8 +41,6 @@ CURVE_POINTS = 200
 SEEN_MARKERS = ("o", "s", "v", "D", "p", "h")
 UNSEEN_MARKERS = ("x", "+", "1", "2")
 HEADLINE = "laundered"
-# Images a row of the contact sheet.
-COLUMNS = 12
 
 
 def write_pictures(
@@ -341,26 +338,3 @@ def _marks(gans: Sequence[str], held_out: Sequence[str]) -> dict[str, tuple[str,
         marker = UNSEEN_MARKERS[index % len(UNSEEN_MARKERS)]
         marks[gan] = f"{gan} (unseen)", {"marker": marker, "s": 26, "linewidths": 1.1, "alpha": 0.8}
     return {name: (label, style | {"color": palette[name]}) for name, (label, style) in marks.items()}
-
-
-def write_contact_sheet(path: PathOrName, sets: Mapping[str, np.ndarray]) -> None:
-    """Write a PNG with one labelled row a set, in the order of ``sets``.
-
-    Of ``sets``, uint8 (N, S, S, 3) by name, N >= 1, the first ``COLUMNS`` of each are shown.
-
-    Raises:
-        ValueError: if there is no set or one is empty.
-    """
-    if not sets or any(len(images) == 0 for images in sets.values()):
-        raise ValueError(f"every row needs an image, got {[(name, len(x)) for name, x in sets.items()]}")
-    figure = new_figure(1.6 + 0.8 * COLUMNS, 0.85 * len(sets), dpi=100)
-    panels = figure.subplots(len(sets), 1, squeeze=False)[:, 0]
-    for panel, (name, images) in zip(panels, sets.items(), strict=True):
-        shown = np.asarray(images[:COLUMNS])
-        row = np.full((shown.shape[1], COLUMNS * shown.shape[2], 3), 255, dtype=np.uint8)
-        strip = np.concatenate(list(shown), axis=1)
-        row[:, : strip.shape[1]] = strip
-        panel.imshow(row, interpolation="nearest")
-        bare(panel)
-        panel.set_ylabel(name, rotation=0, ha="right", va="center", fontsize=9)
-    write_png(path, figure)

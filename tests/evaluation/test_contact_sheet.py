@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fakeface.reporting.plots import COLUMNS, write_contact_sheet
+from fakeface.evaluation.figures import COLUMNS, write_contact_sheet
 
 
 def sets() -> dict[str, np.ndarray]:
