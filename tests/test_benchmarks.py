@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from detector.conftest import write_set
 from PIL import Image
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
@@ -74,3 +75,29 @@ def test_large_pictures_are_judged_in_every_way(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "2 photographs, 2 fakes" in done.stdout
     assert done.stdout.count("AUROC") == 5
+
+
+def test_swapped_faces_are_asked_about(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    from swaps import inner_face, swapped
+
+    rng = np.random.default_rng(0)
+    grey, dark = (rng.integers(low, low + 40, (64, 64, 3), dtype=np.uint8) for low in (100, 20))
+    result = swapped(grey, dark)
+    share = inner_face(64)[..., 0]
+    assert 0.1 < share.mean() < 0.3
+    np.testing.assert_array_equal(result[share < 1e-3], grey[share < 1e-3])
+    # Colours are matched, so only the pattern is the other's.
+    inside = share > 1 - 1e-3
+    shift = result[inside].astype(float) - dark[inside]
+    assert inside.sum() > 100
+    np.testing.assert_allclose(shift, np.broadcast_to(shift.mean(axis=0), shift.shape), atol=1.5)
+    np.testing.assert_array_equal(swapped(grey, grey), grey)
+
+    write_set(tmp_path / "test", np.stack([grey, dark]), "folder", "test")
+    command = [sys.executable, str(BENCHMARKS / "swaps.py"), "--detector", "celeba"]
+    command += ["--images", str(tmp_path / "test")]
+    done = subprocess.run(command, cwd=BENCHMARKS.parent, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "2 photographs, and as many with the next one's inner face" in done.stdout
+    assert done.stdout.count("AUROC") == 3
