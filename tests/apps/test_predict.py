@@ -194,6 +194,43 @@ def test_no_face_is_a_message_and_a_small_face_has_no_verdict(
     assert "expected at least 64" in face["message"]
 
 
+def test_a_cut_off_face_has_a_note(
+    folder: Path, celeba: list[bytes], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    decode(celeba[0]).crop((40, 0, 178, 218)).save(tmp_path / "cut.png")
+    assert predict(folder, "--json", tmp_path / "cut.png") == 0
+    (face,) = json_lines(capsys.readouterr().out)[0]["faces"]
+    assert face["verdict"] in VERDICTS
+    assert "% of what the detector looks at lies outside the picture" in face["message"]
+    assert predict(folder, tmp_path / "cut.png") == 0
+    assert "lies outside the picture]" in capsys.readouterr().out
+
+
+def test_a_sample_sheet_is_judged_picture_by_picture(
+    folder: Path, celeba: list[bytes], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    squares = [Image.fromarray(preprocess(decode(content), 64)) for content in celeba[:2]]
+    sheet = Image.new("RGB", (2 + 3 * 66, 2 + 2 * 66))
+    for place in range(6):
+        sheet.paste(squares[place % 2], (2 + place % 3 * 66, 2 + place // 3 * 66))
+    sheet.save(tmp_path / "sheet.png")
+    for number, square in enumerate(squares):
+        square.save(tmp_path / f"{number}.png")
+    assert predict(folder, "--no-align", "--json", tmp_path) == 0
+    one, other, whole = json_lines(capsys.readouterr().out)
+    assert len(whole["faces"]) == 6
+    for place, face in enumerate(whole["faces"]):
+        single = (one, other)[place % 2]["faces"][0]
+        assert face["verdict"] in VERDICTS
+        # The lines between the pictures may be a pixel off.
+        assert face["score"] == pytest.approx(single["score"], abs=0.2)
+        assert face["message"] == "of a sample sheet of 3 x 2 pictures"
+    sheet.resize((128, 85), Image.Resampling.BICUBIC).save(tmp_path / "0.png")
+    assert predict(folder, "--no-align", "--json", tmp_path / "0.png") == 1
+    (face,) = json_lines(capsys.readouterr().out)[0]["faces"]
+    assert face["message"] == "a sample sheet of 3 x 2 pictures of 43 x 42 pixels each, expected at least 64"
+
+
 def test_a_list_on_standard_input(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

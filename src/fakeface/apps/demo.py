@@ -111,18 +111,19 @@ def _words(face: Judged, number: int, count: int, rule: DecisionRule) -> str:
     name = f"Face {number}: " if count > 1 else ""
     if face.verdict is None or face.score is None:
         return f"{name}**no verdict**: {html.escape(str(face.reason))}."
+    note = f" Note: {html.escape(face.note)}." if face.note else ""
     score = f"Its score is {face.score:.3f}."
     if face.rank is not None:
         score = f"It scores higher than {percent(face.rank, rule)} of photographs."
     if face.verdict == "real":
-        return f"{name}**Called real.** {score} It shows no trace of a GAN that this detector can see."
+        return f"{name}**Called real.** {score} It shows no trace of a GAN that this detector can see.{note}"
     like = (
         "It resembles the fakes of none of the GANs that it can name."
         if face.resembles in (None, UNKNOWN)
         else f"It resembles the fakes of **{face.resembles}**."
     )
     said = "Called fake." if face.verdict == "fake" else "Unsure."
-    return f"{name}**{said}** {score} {like}"
+    return f"{name}**{said}** {score} {like}{note}"
 
 
 def _with_boxes(image: Image.Image, faces: list[Judged]) -> Image.Image:

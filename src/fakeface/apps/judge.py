@@ -11,7 +11,7 @@ from PIL import Image
 
 from fakeface.base.errors import FakefaceError
 from fakeface.data.archives import IMAGE_SUFFIXES, MAX_MEMBER_BYTES
-from fakeface.data.faces import FaceFinder, FaceTooSmallError, align
+from fakeface.data.faces import FaceFinder, FaceTooSmallError, align, share_outside, sheet_shape
 from fakeface.data.preprocess import CorruptImageError, ImageTooSmallError, decode, preprocess
 from fakeface.detector.attribution_head import AttributionHead
 from fakeface.detector.decision import VERDICTS, ImageScorer, judge_with_copies
@@ -19,6 +19,10 @@ from fakeface.detector.decision import VERDICTS, ImageScorer, judge_with_copies
 STANDARD_INPUT = "-"
 NO_PICTURES = f"a folder without pictures ({', '.join(sorted(IMAGE_SUFFIXES))})"
 NO_FACE = "no face found"
+# More of what the detector sees than this lies outside the picture: a note says so.
+OUTSIDE = 0.1
+# Lines between the pictures of a sample sheet.
+_LINE = 2
 
 
 class PictureError(FakefaceError, ValueError):
@@ -90,6 +94,7 @@ class Judged:
     Attributes:
         box: left, top, right, bottom in the picture's pixels; None for a whole picture.
         reason: why there is no verdict, else None.
+        note: what speaks against trusting the verdict, else None.
         pixels: uint8 (S, S, 3), what the networks saw; None if there is no verdict.
         score: higher for what looks more like a fake, in [0, 1]; a probability at even odds only for
             generators that training has seen.
@@ -100,6 +105,7 @@ class Judged:
 
     box: tuple[float, float, float, float] | None = None
     reason: str | None = None
+    note: str | None = None
     pixels: np.ndarray | None = field(default=None, repr=False, compare=False)
     score: float | None = None
     rank: float | None = None
@@ -189,22 +195,51 @@ def _scored(
 
 
 def faces_of(image: Image.Image, image_size: int, finder: FaceFinder | None) -> tuple[Judged, ...]:
-    """The faces of an upright RGB picture, prepared but without verdict; none if none is found."""
+    """The faces of an upright RGB picture, prepared but without verdict; none if none is found.
+
+    Without a finder the whole picture is one face, or a sample sheet of them.
+    """
     if finder is None:
-        try:
-            return (Judged(pixels=preprocess(image, image_size)),)
-        except ImageTooSmallError as error:
-            return (Judged(reason=str(error)),)
+        return _whole(image, image_size)
     result = []
     for face in finder.find(image):
         left, top, right, bottom = (float(value) for value in face.box)
         judged = Judged((left, top, right, bottom))
         try:
             pixels = preprocess(align(image, face.landmarks, image_size, finder.framing), image_size)
-            result.append(replace(judged, pixels=pixels))
         except FaceTooSmallError as error:
             result.append(replace(judged, reason=str(error)))
+            continue
+        outside = share_outside(image.size, face.landmarks, finder.framing)
+        note = f"{outside:.0%} of what the detector looks at lies outside the picture"
+        result.append(replace(judged, pixels=pixels, note=note if outside > OUTSIDE else None))
     return tuple(result)
+
+
+def _whole(image: Image.Image, image_size: int) -> tuple[Judged, ...]:
+    """A picture as one face, or the pictures of a sample sheet as one face each."""
+    # A picture of the detector's size was prepared already.
+    shape = sheet_shape(image) if min(image.size) > image_size else None
+    if shape is None:
+        try:
+            return (Judged(pixels=preprocess(image, image_size)),)
+        except ImageTooSmallError as error:
+            return (Judged(reason=str(error)),)
+    columns, rows = shape
+    width, height = image.width / columns, image.height / rows
+    what = f"a sample sheet of {columns} x {rows} pictures"
+    if min(width, height) < image_size:
+        size = f"{width:.0f} x {height:.0f} pixels"
+        return (Judged(reason=f"{what} of {size} each, expected at least {image_size}"),)
+    line = min(int(min(width, height) - image_size) // 2, _LINE)
+    cells = []
+    for row in range(rows):
+        for column in range(columns):
+            box = (column * width, row * height, (column + 1) * width, (row + 1) * height)
+            left, top, right, bottom = (round(value) for value in box)
+            part = image.crop((left + line, top + line, right - line, bottom - line))
+            cells.append(Judged(box, pixels=preprocess(part, image_size), note=f"of {what}"))
+    return tuple(cells)
 
 
 def score_faces(
@@ -245,7 +280,7 @@ def rows(picture: Picture) -> list[dict[str, object]]:
             "score": face.score,
             "rank": face.rank,
             "resembles": face.resembles,
-            "message": face.reason,
+            "message": face.reason or face.note,
             "failed": face.verdict is None,
         }
         for number, face in enumerate(picture.faces, start=1)

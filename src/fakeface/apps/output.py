@@ -31,7 +31,7 @@ def write_json_lines(pictures: Iterable[Picture], out: IO[str]) -> Iterator[Pict
     for picture in pictures:
         faces = [
             {"box": face.box, "verdict": face.verdict, "score": face.score, "rank": face.rank}
-            | {"resembles": face.resembles, "message": face.reason}
+            | {"resembles": face.resembles, "message": face.reason or face.note}
             for face in picture.faces
         ]
         line = {"picture": picture.name, "failed": picture.failed, "message": picture.message, "faces": faces}
@@ -59,7 +59,8 @@ def write_table(pictures: Iterable[Picture], out: IO[str], rule: DecisionRule) -
                 judged = True
             where = f" (face {number} of {len(picture.faces)})" if len(picture.faces) > 1 else ""
             like = f", like those of {face.resembles}" if face.resembles not in (None, UNKNOWN) else ""
-            out.write(f"{words}  {picture.name}{where}{like}\n")
+            note = f"  [{face.note}]" if face.note else ""
+            out.write(f"{words}  {picture.name}{where}{like}{note}\n")
         if not picture.faces:
             out.write(f"{'-':16}  {picture.name}: {picture.message}\n")
         out.flush()

@@ -13,7 +13,18 @@ from PIL import Image, ImageDraw
 from scipy.ndimage import center_of_mass
 from scipy.optimize import least_squares
 
-from fakeface.data.faces import FRAMINGS, TEMPLATE, FaceFinder, FaceTooSmallError, align, similarity
+from fakeface.data.faces import (
+    FRAMINGS,
+    HEIGHT,
+    TEMPLATE,
+    WIDTH,
+    FaceFinder,
+    FaceTooSmallError,
+    align,
+    share_outside,
+    sheet_shape,
+    similarity,
+)
 from fakeface.data.preprocess import preprocess
 
 
@@ -102,3 +113,28 @@ def test_a_photograph_comes_out_alike_however_it_is_turned_and_enlarged(
             alike.append(np.corrcoef(one, other)[0, 1])
     assert len(alike) >= 6
     assert np.median(alike) > 0.9
+
+
+@given(st.floats(0, 1), st.booleans(), st.floats(0.5, 3))
+def test_how_much_of_a_face_is_cut_off(share: float, across: bool, scale: float) -> None:
+    moved = np.array([share * WIDTH, 0] if across else [0, share * HEIGHT])
+    size = (round(WIDTH * scale), round(HEIGHT * scale))
+    assert share_outside(size, scale * (TEMPLATE + moved)) == pytest.approx(share, abs=0.03)
+    assert share_outside(size, scale * (TEMPLATE - moved)) == pytest.approx(share, abs=0.03)
+
+
+@pytest.mark.parametrize("line", [0, 2])
+@pytest.mark.parametrize(("columns", "rows"), [(2, 2), (3, 2), (6, 5)])
+def test_sample_sheets_are_told_from_photographs(
+    celeba: list[Image.Image], columns: int, rows: int, line: int
+) -> None:
+    width, height = 89, 109
+    sheet = Image.new("RGB", (columns * (width + line) + line, rows * (height + line) + line))
+    for place in range(columns * rows):
+        x, y = place % columns, place // columns
+        small = celeba[place].resize((width, height), Image.Resampling.BICUBIC)
+        sheet.paste(small, (line + x * (width + line), line + y * (height + line)))
+    assert sheet_shape(sheet) == (columns, rows)
+    # Neither a photograph nor a strip of them is one.
+    assert [sheet_shape(image) for image in celeba] == [None] * len(celeba)
+    assert sheet_shape(sheet.crop((0, 0, sheet.width, height))) is None
