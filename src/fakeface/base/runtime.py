@@ -73,6 +73,8 @@ def _leave_the_group() -> None:
     One that lets go of a tensor during Python's shutdown ends the process with SIGABRT, after all its work is
     done (github.com/pytorch/pytorch/issues/190489). For NCCL Fabric registers the same.
     """
+    import torch
+
     if torch.distributed.is_initialized() and torch.distributed.get_backend() == "gloo":
         torch.distributed.destroy_process_group()
 
