@@ -6,7 +6,7 @@ from fakeface.base.runtime import device_name, make_fabric, write_figures
 from fakeface.data.collect import write_table
 from fakeface.data.image_sets import Folders
 from fakeface.detector.attribution_head import save_head
-from fakeface.evaluation.attribution import attribution_data, attribution_headline, attribution_metrics
+from fakeface.evaluation.attribution import attribution_headline, fit_attribution
 from fakeface.models.weights import load_cffn
 from fakeface.params import load_params
 
@@ -15,8 +15,7 @@ if __name__ == "__main__":
         params = load_params()
         fabric = make_fabric(params)
         cffn, _ = load_cffn("models/cffn.safetensors")
-        data = attribution_data(params, cffn, Folders(), fabric)
-        head, metrics, confusion = attribution_metrics(params, data)
+        head, metrics, confusion = fit_attribution(params, cffn, Folders(), fabric)
         save_head("models/attribution.safetensors", head)
         write_table(confusion, "plots/attribution/confusion.csv")
         device = device_name(fabric.device)

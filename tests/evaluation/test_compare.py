@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from evaluation.test_comparison import PROTOCOLS, fold
+from fakeface import regression
 from fakeface.base.files import write_json
 from fakeface.base.markdown import TableError
 from fakeface.base.stage_output import comparison
@@ -22,7 +24,7 @@ from fakeface.evaluation.compare import (
     read_folds,
 )
 from fakeface.evaluation.folds import DETECTOR, FoldScores, FoldScoresError, make_fold
-from fakeface.params import Params, load_params
+from fakeface.params import Params, load_params, read_yaml
 from fakeface.reporting.results_tables import folds_table
 
 ROOT = Path(__file__).parents[2]
@@ -110,8 +112,49 @@ def test_another_bootstrap_moves_intervals_alone(params: Params, folds: Folds) -
 
 def test_only_upsamplers_left_out(params: Params, folds: Folds) -> None:
     report = comparison_report(params, {name: folds[name] for name in ("transposed", "nearest")})
-    assert comparison_headline(report) == {"gain": {}}
+    nothing = {"mean": None, "worst": None}
+    assert comparison_headline(report) == {**dict.fromkeys(PROTOCOLS, nothing), "gain": {}}
     assert "upsamplers" in comparison(report)
+    assert report["undefined"] == "leave_one_out.folds names no GAN that may train"
+
+
+def written(params: Params, folds: Folds, root: Path) -> Path:
+    """The files of the stage compare, and figures of the other stages for the gate's other rules."""
+    report = comparison_report(params, folds)
+    for name, figures in {"leave_one_out": report, "baselines": baselines_report(params, folds)}.items():
+        write_json(root / "reports" / f"{name}.json", figures)
+    write_json(root / "metrics" / "leave_one_out.json", comparison_headline(report))
+    return root
+
+
+@pytest.mark.parametrize("names", [(), ("digiface_dcgan",), ("nearest",)])
+def test_without_a_gan_that_may_train_all_files_hold_and_say_so(
+    params: Params, folds: Folds, names: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    here = {name: folds[name] for name in names}
+    root = written(params, here, tmp_path / "run")
+    assert chart_rows(params, here) == [row for row in chart_rows(params, folds) if row["held_out"] in names]
+    report = comparison_report(params, here)
+    line = comparison(report)
+    table = folds_table(root / "reports")
+    if names:
+        assert names[0] in table
+        assert table.split("gain of ours")[1].count("| DCT |") == 1
+        assert "**mean over GANs**" not in table
+    else:
+        reason = "leave_one_out.folds is empty: nothing was left out"
+        assert line.startswith(f"{reason}, and nothing compared\n")
+        assert table == f"`{reason}`."
+    # The gate finds every figure of its rules, undefined on both sides.
+    rules = {glob: rule for glob, rule in params.regression.items() if "leave_one_out" in glob}
+    assert len(rules) == 3
+    path = tmp_path / "params.yaml"
+    content = read_yaml(ROOT / "params.yaml")
+    content["regression"] = {glob: content["regression"][glob] for glob in rules}
+    path.write_text(yaml.safe_dump(content, sort_keys=False))
+    arguments = ["--workspace", str(root), "--base-dir", str(root), "--params", str(path)]
+    assert regression.main(arguments) == regression.FINE
+    assert "9 gated metrics: 9 undefined" in capsys.readouterr().out
 
 
 def test_every_baseline_has_a_block_a_fold_and_protocol(params: Params, folds: Folds) -> None:

@@ -102,6 +102,20 @@ def test_an_image_that_comes_twice_is_learnt_from_once(params: Params, folders: 
     assert not listed & set(manifest["name"][10:20])
 
 
+def test_a_gan_that_only_tests_has_nothing_to_choose_from(params: Params, folders: Folders) -> None:
+    path = folders.fake / "wgan" / "train"
+    fakes = ImageSet.read(path)
+    ImageSet(np.array(fakes.images[:0]), fakes.manifest[:0]).write(path)
+    only = params.gans["wgan"].model_copy(update={"test_only": True})
+    params = params.model_copy(update={"gans": params.gans | {"wgan": only}})
+    for method in ("none", "realism"):
+        figures = curate(with_method(params, method), folders)["gans"]["wgan"]
+        assert (figures["n_before"], figures["n_after"]) == (0, 0)
+        assert pd.read_csv(folders.curated / "wgan.csv").empty
+        assert len(load_training(folders, GANS).sets[2]) == 0
+    assert figures["undefined"] == "gans.wgan.test_only: it has no training fakes to choose from"
+
+
 def test_lists_that_are_missing_or_of_other_fakes_are_refused(params: Params, folders: Folders) -> None:
     with pytest.raises(CurationError, match=r"dcgan.csv: no such file; dvc repro curate makes it"):
         load_training(folders, GANS)

@@ -93,12 +93,14 @@ def quality(report: dict[str, Any]) -> str:
 
 def comparison(report: dict[str, Any]) -> str:
     """Our detector and the others on GANs left out, from reports/leave_one_out.json."""
+    if not report["folds"]:
+        return f"{report['undefined']}, and nothing compared\n{_next('dvc repro report')}"
     methods = {"detector": report} | report["methods"]
     rows = []
     for group in ("gans", "out_of_domain", "upsamplers"):
         for name, figures in methods.items():
             auroc = figures.get(group, {}).get(LAUNDERED, {}).get("auroc")
-            if auroc:
+            if auroc and auroc["mean"] is not None:
                 worst = f"{auroc['worst']:.3f} {auroc['worst_fold']}"
                 rows.append((group.replace("_", " "), name, f"{auroc['mean']:.3f}", worst))
     table = aligned(("left out, laundered", "method", "mean AUROC", "worst fold"), rows, left=2)
@@ -169,7 +171,7 @@ def leaks(report: dict[str, Any]) -> str:
 def attribution(report: dict[str, Any]) -> str:
     """Shares of rightly named GANs in reports/attribution.json."""
     if not report["gans"]:
-        return "attribution: fewer than two GANs train, so none is named"
+        return f"attribution: {report['undefined']}"
     blocks = {name: report[report["features"]][name] for name in (LAUNDERED, "mild", "clean")}
     return f"which of {len(report['gans'])} GANs: " + ", ".join(
         f"{block['accuracy']:.3f} right {name}, unknown GAN {_plain(block['open_set']['mean'])} AUROC"

@@ -117,7 +117,7 @@ def _results(manifest: Manifest) -> str:
 
 
 def external_tables(block: dict[str, Any]) -> str:
-    """Two Markdown tables of one protocol of reports/external.json: photographs, then fakes against them."""
+    """Markdown tables of one protocol of reports/external.json: photographs, then any fakes against them."""
     photographs = markdown_table(
         ["photographs", "number", "called fake [95 %]"],
         [
@@ -125,6 +125,8 @@ def external_tables(block: dict[str, Any]) -> str:
             for name, found in block["real"].items()
         ],
     )
+    if not block["fake"]:
+        return photographs
     fakes = markdown_table(
         ["fakes", "number", "found [95 %]", *(f"AUROC against {name}" for name in block["real"])],
         [

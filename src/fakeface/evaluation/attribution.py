@@ -131,6 +131,21 @@ def known_gans(params: Params) -> list[str]:
     return [gan for gan in params.gans if gan not in params.leave_one_out.never_train]
 
 
+def fit_attribution(
+    params: Params, cffn: FeatureNetwork, folders: Folders, fabric: Fabric
+) -> tuple[AttributionHead, dict[str, Any], pd.DataFrame]:
+    """:func:`attribution_metrics` of :func:`attribution_data`.
+
+    With fewer than two known GANs there is nothing to tell apart: a head without names, ``undefined``, which
+    says so, in place of the figures' blocks, and an empty table.
+    """
+    if len(known := known_gans(params)) >= 2:
+        return attribution_metrics(params, attribution_data(params, cffn, folders, fabric))
+    reason = f"needs two GANs that may train, to tell them apart, and got {', '.join(known) or 'none'}"
+    figures = {"gans": [], "features": SHIPPED, "undefined": f"{reason}: none is named"}
+    return NO_NAMES, figures, pd.DataFrame({"actual": [], "predicted": []})
+
+
 def attribution_metrics(
     params: Params, data: AttributionData
 ) -> tuple[AttributionHead, dict[str, Any], pd.DataFrame]:
@@ -139,13 +154,13 @@ def attribution_metrics(
     Returns:
         The head; by kind of features and protocol: ``accuracy`` over images of known GANs,
         ``accuracy_named`` over those that are not called unknown, ``named`` their share, ``recall`` by GAN,
-        and ``open_set``, see :func:`open_set`; a table with ``actual`` and ``predicted``, mild. With fewer
-        than two known GANs a head without names, figures without blocks and an empty table.
+        and ``open_set``, see :func:`open_set`; a table with ``actual`` and ``predicted``, mild.
+
+    Raises:
+        AttributionError: with fewer than two known GANs.
     """
     names = list(params.gans)
     known = known_gans(params)
-    if len(known) < 2:
-        return NO_NAMES, {"gans": [], "features": SHIPPED}, pd.DataFrame({"actual": [], "predicted": []})
     figures: dict[str, Any] = {"gans": known, "features": SHIPPED}
     heads = {kind: head_for(data, kind, names, known) for kind in KINDS}
     for kind, head in heads.items():

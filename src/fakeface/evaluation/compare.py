@@ -19,6 +19,8 @@ Folds = dict[str, FoldScores]
 
 # The figures that are averaged over folds. AUROC first: it needs no threshold.
 SUMMARISED = ("auroc", "average_precision", "precision", "recall", "fpr", "ece")
+# Of :func:`summary`, where there is no fold to sum up: the regression gate finds every figure, as null.
+_NO_FIGURES = dict.fromkeys(("mean", "worst", "worst_fold", "std_folds", "std_seeds"))
 
 
 def _values(scores: FoldScores, method: str, protocol: str, metric: str) -> np.ndarray:
@@ -192,14 +194,21 @@ def comparison_report(params: Params, folds: Folds) -> dict[str, Any]:
         ``variant`` and ``loss`` of our detector, ``never_train``; the detector's :func:`summary` by group of
         folds: ``gans`` that may train, ``out_of_domain``, GANs that never do, and ``upsamplers``. ``methods``
         has the three again for each detector that ours is compared with, and ``gains`` by how much ours is
-        better, see :func:`gains`. ``folds`` has our detector's :func:`fold_metrics`.
+        better, see :func:`gains`. ``folds`` has our detector's :func:`fold_metrics`. Without a fold of a GAN
+        that may train, the figures of ``gans`` are None and ``undefined`` says why.
     """
     groups, methods = _grouped(params, folds), compared_methods(folds)
+    without: dict[str, Any] = {}
+    if "gans" not in groups:
+        reason = "names no GAN that may train" if folds else "is empty: nothing was left out"
+        nothing = {protocol: dict.fromkeys(SUMMARISED, _NO_FIGURES) for protocol in PROTOCOLS}
+        without = {"undefined": f"leave_one_out.folds {reason}", "gans": nothing}
     options = (params.evaluate.bootstrap, params.seed)
     return {
         "variant": params.cffn.variant,
         "loss": params.cffn.loss,
         "never_train": list(params.leave_one_out.never_train),
+        **without,
         **{group: summary(part, DETECTOR) for group, part in groups.items()},
         "methods": {
             method: {group: summary(part, method) for group, part in groups.items()} for method in methods
@@ -231,7 +240,7 @@ def comparison_headline(report: dict[str, Any]) -> dict[str, Any]:
         AUROC on a left-out GAN that may train, ``mean`` over GANs and ``worst`` GAN, by protocol; ``gain``,
         the laundered difference of the mean to each detector that ours is compared with.
     """
-    aurocs = {name: report["gans"][name]["auroc"] or {} for name in PROTOCOLS} if "gans" in report else {}
+    aurocs = {name: report["gans"][name]["auroc"] or {} for name in PROTOCOLS}
     return {
         **{name: {key: auroc.get(key) for key in ("mean", "worst")} for name, auroc in aurocs.items()},
         "gain": {

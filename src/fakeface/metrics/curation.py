@@ -199,7 +199,8 @@ def curate(params: Params, folders: Folders) -> dict[str, Any]:
 
     Returns:
         ``method`` and by GAN ``n_before`` and ``n_after``; with a method, ``before`` and ``after``, blocks of
-        :func:`fakeface.metrics.quality.compare` of the training fakes against the training photographs.
+        :func:`fakeface.metrics.quality.compare` of the training fakes against the training photographs. Of
+        a GAN that is ``test_only`` there are none: ``undefined`` says so in their place.
 
     Raises:
         CurationError: if there are too few photographs or fakes for the method.
@@ -216,7 +217,9 @@ def curate(params: Params, folders: Folders) -> dict[str, Any]:
             fakes = ImageSet.read(folders.fake / gan / "train")
             keep = np.ones(len(fakes), dtype=bool)
             figures[gan] = {"n_before": len(fakes), "n_after": len(fakes)}
-            if chooser is not None:
+            if chooser is not None and params.gans[gan].test_only:
+                figures[gan]["undefined"] = f"gans.{gan}.test_only: it has no training fakes to choose from"
+            elif chooser is not None:
                 keep, quality = chooser.choose(gan, fakes.images)
                 figures[gan] = {"n_before": len(fakes), "n_after": int(keep.sum()), **quality}
             fakes.manifest.loc[keep, LISTED].to_csv(folder / f"{gan}.csv", index=False, lineterminator="\n")

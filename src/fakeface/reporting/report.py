@@ -17,6 +17,7 @@ from fakeface.base.errors import FakefaceError
 from fakeface.base.files import write_text
 from fakeface.base.markdown import markdown_table, number
 from fakeface.bundle.bundle import Manifest, read_manifest
+from fakeface.bundle.write import external_tables
 from fakeface.params import PROTOCOLS
 from fakeface.reporting.charts import (
     confusion_chart,
@@ -26,7 +27,7 @@ from fakeface.reporting.charts import (
     svg,
 )
 from fakeface.reporting.results_tables import folds_table, results_tables
-from fakeface.reporting.studies import CURATION, LOSSES, curation_table, losses_table
+from fakeface.reporting.studies import CURATION, LOSSES, Study, curation_table, left_out_gans, losses_table
 
 _MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
 
@@ -105,11 +106,14 @@ def sections(run: Run) -> Iterator[Section]:
     manifest = read_manifest(run.root / "models" / "detector")
     yield _left_out(run)
     yield _main_run(run)
+    external = run.json("reports/external.json")
+    if external["verdicts"]["by_set"]:
+        yield _external(external)
     yield _fakes(run, manifest)
     if (run.root / LOSSES.results).is_file():
-        yield _losses(run)
+        yield _losses(run, manifest)
     if (run.root / CURATION.results).is_file():
-        yield _curation(run)
+        yield _curation(run, manifest)
     yield _robustness(run)
     yield _probabilities(run)
     yield _features(run)
@@ -126,27 +130,54 @@ def headline(run: Run) -> list[tuple[str, str, str]]:
     blocks = evaluation["laundered"]
 
     def interval(block: dict[str, Any], name: str) -> str:
-        low, high = block[f"{name}_ci95"]
-        return f"95 %: {low:.3f} to {high:.3f}"
+        low, high = block.get(f"{name}_ci95") or (None, None)
+        return "no interval" if low is None else f"95 %: {low:.3f} to {high:.3f}"
 
-    unseen, mean = blocks["unseen"], folds["gans"]["laundered"]["auroc"]
-    return [
-        (number(unseen["auroc"]), "AUROC on GANs held out of the main run", interval(unseen, "auroc")),
+    group, which = "unseen", "held out of the main run"
+    if not evaluation["held_out"]:
+        group, which = "seen", "that trained: none is held out"
+    judged = blocks[group]
+    cards = [
+        (number(judged["auroc"]), f"AUROC on GANs {which}", interval(judged, "auroc")),
         (
-            number(mean["mean"]),
-            "AUROC on a GAN left out, mean over GANs",
-            f"worst: {mean['worst']:.3f}, {mean['worst_fold']}",
-        ),
-        (
-            number(unseen["recall"]),
+            number(judged["recall"]),
             "of their fakes found at the frozen threshold",
-            interval(unseen, "recall"),
+            interval(judged, "recall"),
         ),
-        (number(unseen["fpr"]), "of photographs called fake there", interval(unseen, "fpr")),
+        (number(judged["fpr"]), "of photographs called fake there", interval(judged, "fpr")),
+    ]
+    if mean := _mean_left_out(folds):
+        worst = f"worst: {mean['worst']:.3f}, {mean['worst_fold']}"
+        cards.insert(1, (number(mean["mean"]), "AUROC on a GAN left out, mean over GANs", worst))
+    if pairs := _external_pairs(run.json("reports/external.json")):
+        auroc, fake, real = min(pairs)
+        cards.append((number(auroc), "AUROC on image sets of others, the worst", f"{fake} against {real}"))
+    return cards
+
+
+def _mean_left_out(folds: dict[str, Any]) -> dict[str, Any] | None:
+    """Mean and worst laundered AUROC of GANs left out, of those that may train or else of the others."""
+    for group in ("gans", "out_of_domain"):
+        auroc = folds.get(group, {}).get(PROTOCOLS[0], {}).get("auroc")
+        if auroc and auroc["mean"] is not None:
+            return dict(auroc)
+    return None
+
+
+def _external_pairs(external: dict[str, Any]) -> list[tuple[float, str, str]]:
+    """Laundered AUROC of each set of fakes against each set of photographs, with their names."""
+    return [
+        (pair["auroc"], fake, real)
+        for fake, block in external[PROTOCOLS[0]]["fake"].items()
+        for real, pair in block["against"].items()
     ]
 
 
 def _left_out(run: Run) -> Section:
+    folds = run.json("reports/leave_one_out.json")
+    if not folds["folds"]:
+        text = f"Nothing to see: `{folds['undefined']}`. With two GANs or more, name some there."
+        return Section("left-out", "Every GAN left out once", html(text))
     rows = run.json("plots/leave_one_out.json")
     chart = Picture(
         "Dots of AUROC for each GAN left out, by detector and protocol",
@@ -160,7 +191,11 @@ def _left_out(run: Run) -> Section:
         "gains over each other detector, and how sure that is."
     )
     return Section(
-        "left-out", "Every GAN left out once", html(text), [html(folds_table(run.root / "reports"))], [chart]
+        "left-out",
+        "Every GAN left out once",
+        html(text),
+        [html(folds_table(run.root / "reports"))],
+        [chart] if rows else [],
     )
 
 
@@ -178,6 +213,34 @@ def _main_run(run: Run) -> Section:
     return Section("main-run", "The main run, GAN by GAN", html(text), tables, [scores])
 
 
+def _external(external: dict[str, Any]) -> Section:
+    """Sets of ``external``: how well fakes are told from photographs, and how often it says nothing."""
+    parts = []
+    for protocol in (PROTOCOLS[0], PROTOCOLS[-1]):
+        parts.append(html(f"*{protocol.capitalize()}*:\n\n{external_tables(external[protocol])}"))
+    verdicts = external["verdicts"]
+    rows = []
+    for name, found in verdicts["by_set"].items():
+        right = found["decided"] * (found["right"] or 0.0)
+        kind = "photographs" if name in external[PROTOCOLS[0]]["real"] else "fakes"
+        shares = (right, 1 - found["decided"], found["decided"] - right)
+        rows.append([name, kind, str(found["n"]), *(number(share) for share in shares)])
+    header = ["verdicts, laundered", "what they are", "number", "right", "unsure", "wrong"]
+    parts.append(html(markdown_table(header, rows)))
+    text = (
+        "Image sets of other people, on which nothing trained: at the frozen threshold, each set of fakes "
+        "against each set of photographs, so that no set's own file type or framing decides alone. `test` "
+        "are the photographs of the test split. Intervals are over images. The last table has the verdicts "
+        "of `fakeface predict`, which are unsure between two thresholds, or if a copy is judged the opposite."
+    )
+    if verdicts["decided"] is not None and verdicts["right"] is not None:
+        text += (
+            f" In the mean over sets and classes, {verdicts['decided']:.1%} are decided, and "
+            f"{verdicts['right']:.1%} of these rightly."
+        )
+    return Section("external", "Image sets of others", html(text), parts)
+
+
 def _fakes(run: Run, manifest: Manifest) -> Section:
     gans = [*manifest.training.n_fakes, *manifest.training.held_out]
     galleries = [
@@ -192,7 +255,20 @@ def _fakes(run: Run, manifest: Manifest) -> Section:
     return Section("fakes", "The fakes", html(text), tables, folded=galleries)
 
 
-def _losses(run: Run) -> Section:
+def _of_other_gans(run: Run, manifest: Manifest, study: Study) -> str:
+    """Why a study says nothing of this run; empty if it is about GANs of this run."""
+    known = {*manifest.training.n_fakes, *manifest.training.held_out}
+    others = sorted(left_out_gans(run.root / study.results) - known)
+    if not others:
+        return ""
+    return (
+        f"`{study.results}` is about GANs that this run does not have, {', '.join(others)}: not shown here."
+    )
+
+
+def _losses(run: Run, manifest: Manifest) -> Section:
+    if reason := _of_other_gans(run, manifest, LOSSES):
+        return Section("losses", "Margins, losses and networks", html(reason))
     text = (
         "Each row is one experiment: a change of the settings, judged by GANs of the validation split that "
         "were left out. Differences within those of the rows `seed-…` mean nothing."
@@ -201,7 +277,9 @@ def _losses(run: Run) -> Section:
     return Section("losses", "Margins, losses and networks", html(text), [table])
 
 
-def _curation(run: Run) -> Section:
+def _curation(run: Run, manifest: Manifest) -> Section:
+    if reason := _of_other_gans(run, manifest, CURATION):
+        return Section("curation", "Curated fakes", html(reason))
     text = (
         "Does it help to learn from fewer but better fakes? `random` keeps as many as `realism` and "
         "`hardest` do; a gain over it is what the choice itself is worth. An interval that holds 0 shows no "
@@ -293,6 +371,8 @@ def _errors(run: Run) -> Section:
 
 def _naming(run: Run) -> Section:
     metrics = run.json("reports/attribution.json")
+    if not metrics["gans"]:
+        return Section("naming", "Which GAN made it", html(f"Not to be told: it {metrics['undefined']}."))
     header = [
         "features",
         *(f"{name}: right" for name in PROTOCOLS),

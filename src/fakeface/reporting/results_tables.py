@@ -204,10 +204,14 @@ TITLES = {
     "spectrum": "spectrum",
     "lite0": "ImageNet probe",
 }
+# Of the folds; gains are shown of the first that there is.
+FOLD_GROUPS = ("gans", "out_of_domain", "upsamplers")
 
 
 def folds_table(reports: Path, protocols: tuple[str, ...] = PROTOCOLS) -> str:
     """For each protocol a table of AUROCs, a row a left-out GAN or upsampler; then a table of gains.
+
+    A sentence in their place if nothing was left out.
 
     Args:
         reports: folder with ``leave_one_out.json`` and ``baselines.json``.
@@ -220,6 +224,11 @@ def folds_table(reports: Path, protocols: tuple[str, ...] = PROTOCOLS) -> str:
     summary, baselines = read_json(path), read_json(baselines_path)
     compared = list(get(summary, path, "methods"))
     folds = get(summary, path, "folds")
+    groups = [
+        name for name in FOLD_GROUPS if name in summary and not (name == "gans" and "undefined" in summary)
+    ]
+    if not folds:
+        return f"`{get(summary, path, 'undefined')}`."
     parts = []
     for protocol in protocols:
         rows = []
@@ -234,7 +243,7 @@ def folds_table(reports: Path, protocols: tuple[str, ...] = PROTOCOLS) -> str:
             ("**worst GAN**", "gans", "worst"),
             ("**mean over upsamplers**", "upsamplers", "mean"),
         ):
-            if group not in summary:
+            if group not in groups:
                 continue
             figures = [_figure(summary, path, (group, protocol), figure)]
             figures += [
@@ -243,12 +252,15 @@ def folds_table(reports: Path, protocols: tuple[str, ...] = PROTOCOLS) -> str:
             rows.append([label, *(number(value) for value in figures)])
         header = [f"left out, {protocol}", "ours [95 %]", *(TITLES.get(name, name) for name in compared)]
         parts.append(markdown_table(header, rows))
-    parts.append(_gains_table(summary, path, compared, protocols))
+    parts.append(_gains_table(summary, path, compared, protocols, groups[0]))
     seeds = len(get(next(iter(folds.values())), path, "seeds"))
     never = ", ".join(sorted(get(summary, path, "never_train")))
+    means = f"The means are over the GANs that may train{f'; {never} never does' if never else ''}"
+    if "gans" not in groups:
+        alone = "out_of_domain" in groups
+        means = "None of the GANs left out may train" if alone else "No GAN was left out alone"
     note = (
-        f"AUROC on test images of what was left out, mean over {seeds} trainings of ours. The means are over "
-        f"the GANs that may train{f'; {never} never does' if never else ''}. Ours: "
+        f"AUROC on test images of what was left out, mean over {seeds} trainings of ours. {means}. Ours: "
         f"`cffn.variant: {get(summary, path, 'variant')}`, `cffn.loss: {get(summary, path, 'loss')}`."
     )
     return "\n\n".join([*parts, note])
@@ -262,12 +274,14 @@ def _figure(summary: dict[str, Any], path: Path, keys: tuple[str, ...], figure: 
     return value
 
 
-def _gains_table(summary: dict[str, Any], path: Path, compared: list[str], protocols: tuple[str, ...]) -> str:
+def _gains_table(
+    summary: dict[str, Any], path: Path, compared: list[str], protocols: tuple[str, ...], group: str
+) -> str:
     rows = []
     for name in compared:
         cells = []
         for protocol in protocols:
-            block = get(summary, path, "gains", name, "gans", protocol)
+            block = get(summary, path, "gains", name, group, protocol)
             cells.append(number(block["difference"], block.get("difference_ci95")))
         rows.append([TITLES.get(name, name), *cells])
     if not rows:

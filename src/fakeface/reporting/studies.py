@@ -26,7 +26,7 @@ import yaml
 from fakeface.base.errors import FakefaceError, one_line_errors
 from fakeface.base.files import write_json
 from fakeface.base.markdown import TableError, markdown_table, read_json
-from fakeface.params import CORRUPTED, PROTOCOLS
+from fakeface.params import CORRUPTED, PROTOCOLS, load_params
 
 # What all experiments have in common. Three GANs of different architecture are left to learn from, so a fold
 # has two or, without an upsampler, one: with all five, good settings are perfect and cannot be told apart.
@@ -133,9 +133,10 @@ def queue(study: Study, names: Sequence[str] = (), everywhere: Sequence[str] = (
         everywhere: changes to params.yaml that all get.
 
     Raises:
-        StudyError: for an unknown name, if params.yaml has changes, or if DVC refuses one.
+        StudyError: for an unknown name, if params.yaml has changes or other GANs, or if DVC refuses one.
     """
     _refuse_changed_params()
+    _refuse_other_gans()
     names = names or list(study.experiments)
     unknown = [name for name in names if name not in study.experiments]
     if unknown:
@@ -160,6 +161,16 @@ def _refuse_changed_params() -> None:
         raise StudyError(
             "params.yaml is not that of the last commit, and every experiment would begin from it; commit "
             "it, or go back: git restore params.yaml dvc.lock metrics reports plots && dvc checkout"
+        )
+
+
+def _refuse_other_gans() -> None:
+    """The studies are about the GANs of the default: with others, each of the experiments would fail."""
+    gans = load_params().gans
+    if absent := [name for name in HELD_OUT if name not in gans]:
+        raise StudyError(
+            f"params.yaml has no GAN {', '.join(absent)}, which every experiment holds out: the studies are "
+            "about the GANs of the default and of the CelebA profiles"
         )
 
 
@@ -268,6 +279,11 @@ def losses_table(path: Path) -> str:
     header = ["experiment", "changed", "mean of all"]
     header += [f"{left_out} left out: {condition}" for left_out in FOLDS for condition in conditions]
     return markdown_table([*header, f"worst, {conditions[0]}"], lines)
+
+
+def left_out_gans(path: Path) -> set[str]:
+    """Names of GANs that the experiments of a study left out, some of them: which GANs it is about."""
+    return {figures["worst_fold"] for row in read_json(path).values() for figures in row[FOLDS[0]].values()}
 
 
 def paired_interval(differences: np.ndarray) -> tuple[float, float]:
