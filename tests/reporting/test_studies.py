@@ -28,6 +28,7 @@ from fakeface.reporting.studies import (
     StudyError,
     collect,
     curation_table,
+    left_out_gans,
     losses_table,
     main,
     paired_interval,
@@ -193,6 +194,21 @@ def test_a_study_begins_from_the_committed_params_only(
     Path("params.yaml").write_text("margin: 0.7")
     with pytest.raises(StudyError, match="params.yaml is not that of the last commit"):
         queue(LOSSES, ["margin-1.0"])
+
+
+def test_a_study_needs_the_gans_that_it_is_about(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params["gans"] = {"stylegan": params["gans"]["stylegan2"]}
+    params |= {"held_out": [], "leave_one_out": params["leave_one_out"] | {"never_train": [], "folds": []}}
+    Path("params.yaml").write_text(yaml.safe_dump(params))
+    for command in ("git init -q", "git add .", "git -c user.name=a -c user.email=a@b.c commit -qm x"):
+        subprocess.run(command.split(), check=True)
+    with pytest.raises(
+        StudyError, match="params.yaml has no GAN lsgan, wgan, sngan, stylegan2, digiface_dcgan"
+    ):
+        queue(LOSSES)
+    assert left_out_gans(ROOT / LOSSES.results) <= set(make_params().gans) - set(HELD_OUT)
 
 
 def test_only_gans_that_are_learnt_from_count() -> None:
