@@ -114,7 +114,7 @@ def test_every_face_of_a_picture_is_judged(
     assert predict(folder, tmp_path / "group.png") == 0
     table = capsys.readouterr().out
     assert "group.png (face 3 of 3)" in table
-    assert "Fake: above 0.4000; real: below 0.2000; unsure: between, or if a compressed" in table
+    assert "Fake: above 0.4000; real: below 0.2000; unsure: between, if a compressed" in table
 
 
 def test_the_same_face_scores_alike_whatever_file_it_comes_in(
@@ -200,7 +200,7 @@ def test_a_cut_off_face_has_a_note(
     decode(celeba[0]).crop((40, 0, 178, 218)).save(tmp_path / "cut.png")
     assert predict(folder, "--json", tmp_path / "cut.png") == 0
     (face,) = json_lines(capsys.readouterr().out)[0]["faces"]
-    assert face["verdict"] in VERDICTS
+    assert face["verdict"] in ("fake", "unsure")
     assert "% of what the detector looks at lies outside the picture" in face["message"]
     assert predict(folder, tmp_path / "cut.png") == 0
     assert "lies outside the picture]" in capsys.readouterr().out

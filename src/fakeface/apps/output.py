@@ -95,7 +95,8 @@ def _meaning(rule: DecisionRule) -> str:
         text += f"real: below {lower}; unsure: between, "
     else:
         text += "real: else; unsure: "
-    return f"{text}or if a compressed or reduced copy is judged the opposite."
+    copies = "if a compressed or reduced copy is judged the opposite"
+    return f"{text}{copies}, or if the frame cuts off a face that would be real."
 
 
 def overlay(pixels: np.ndarray, heatmap: np.ndarray) -> np.ndarray:
