@@ -12,8 +12,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from fakeface import __version__
 from fakeface.base.downloads import sha256_of
 from fakeface.base.errors import one_line_errors
@@ -39,7 +37,6 @@ from fakeface.data.faces import FRAMINGS
 from fakeface.data.faces import LICENCE as FACES_LICENCE
 from fakeface.detector.attribution_head import load_head
 from fakeface.detector.decision import load_rule
-from fakeface.models.weights import load_cffn
 from fakeface.params import PROTOCOLS, Params
 
 # The model card of a bundle: what it is for, what it was trained on, how well it does and where it fails.
@@ -238,6 +235,9 @@ def write_bundle(
         DetectorWeightsError: if a weights file is absent or damaged.
         BundleError: if the figures were measured at another threshold than the CN's.
     """
+    # Imported here, for it brings PyTorch: the tables of the documentation take functions from this module.
+    from fakeface.models.weights import load_cffn
+
     _, image_size = load_cffn(cffn)
     rule = load_rule(cn)
     figures = json.loads(evaluation.read_text(encoding="utf-8"))
@@ -305,6 +305,9 @@ def release(bundle: str | Path, out: str | Path, external: str | Path | None = N
 
 
 def _training(params: Params, table: Path) -> Training:
+    # Imported here for the same reason as PyTorch above.
+    import pandas as pd
+
     rows = pd.read_csv(table, dtype=str, keep_default_na=False)
     train = rows[rows["split"] == "train"]
     gans = train.loc[train["gan"] != "", "gan"].value_counts(sort=False)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tqdm import tqdm
 
 from fakeface.data.augmentation import CORRUPTIONS, corrupt, launder, unavailable
-from fakeface.detector.batches import DetectorData
-from fakeface.detector.detector import Detector
 from fakeface.metrics.scores import bootstrap_samples, interval, score_block
 from fakeface.params import Params
+
+# Types alone: the report takes names from here, and is written without PyTorch.
+if TYPE_CHECKING:
+    from fakeface.detector.batches import DetectorData
+    from fakeface.detector.detector import Detector
 
 # The entry of the images as prepared, and its one strength.
 NONE, NO_STRENGTH = "none", 0.0
