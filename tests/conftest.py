@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import io
 import os
@@ -37,6 +38,8 @@ N_PHOTOGRAPHS = 60
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The file that takes longest first: begun last, it would run alone while the other core waits."""
     items.sort(key=lambda item: item.path.name != "test_pipeline.py")
+    # What is imported by now stays: the collector of cycles need not walk through it again and again.
+    gc.freeze()
 
 
 def random_picture(seed: int, width: int = 178, height: int = 218) -> Image.Image:

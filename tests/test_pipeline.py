@@ -31,7 +31,7 @@ pytestmark = pytest.mark.slow
 SMALL: dict[str, Any] = {
     "device": "cpu",
     "held_out": ["wgan_gp"],
-    "generate": {"n_train": 24, "n_val": 12, "n_test": 16, "perturbed": 0.5, "batch_size": 16},
+    "generate": {"n_train": 24, "n_val": 8, "n_test": 16, "perturbed": 0.5, "batch_size": 16},
 }
 SMALL_KEYS = {
     "quality": {"n_images": 16, "kid_subset_size": 8, "kid_subsets": 4, "batch_size": 8},
@@ -40,6 +40,8 @@ SMALL_KEYS = {
     "evaluate": {"bootstrap": 20, "batch_size": 32},
     "leave_one_out": {
         "seeds": 1,
+        # A network that is trained and a regression on features; tests/evaluation/baselines has each method.
+        "compared": ["paper", "dct"],
         "cffn_steps": 2,
         "cn_views": 1,
         "train_images": 12,
