@@ -11,6 +11,7 @@ What cancels leaves a floor that falls with the number of images, so every mean 
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
@@ -140,22 +141,21 @@ def write_residual_spectra(
     protocols = spectra.by_protocol
     sources = list(next(iter(protocols.values())))
     # Square panels of 1.45 inches, and room for titles, curves and the caption.
-    figure = new_figure(1.2 + 1.45 * len(sources), 1.5 * len(protocols) + 4.3)
+    width = max(7.5, 1.2 + 1.45 * len(sources))
+    figure = new_figure(width, 1.5 * len(protocols) + 4.3)
     parts: Any = figure.subfigures(2, 1, height_ratios=[1.5 * len(protocols) + 0.6, 3.3])
     top, bottom = parts
     _draw_panels(top, protocols, sources, held_out)
     _draw_curves(bottom, spectra, gans, held_out)
-    top.suptitle(
-        f"Fingerprints: spectrum of the mean high-pass residual of {spectra.n_images} images of each kind",
-        fontsize=13,
-    )
-    bottom.supxlabel(
+    title = f"Fingerprints: spectrum of the mean high-pass residual of {spectra.n_images} images of each kind"
+    top.suptitle(textwrap.fill(title, int(9 * width)), fontsize=13)
+    captions = (
         "Above: frequency 0 in the middle, the finest stripes at the edges. What differs from image to image "
-        "cancels in the mean; bright is what all share: aligned faces, and what a generator leaves.\n"
+        "cancels in the mean; bright is what all share: aligned faces, and what a generator leaves.",
         "Below: averaged over directions. Other photographs: a second set; how far it lies from the first is "
         "chance. Laundered: some images rescaled, then all through JPEG.",
-        fontsize=9,
     )
+    bottom.supxlabel("\n".join(textwrap.fill(line, int(13 * width)) for line in captions), fontsize=9)
     write_png(path, figure)
 
 
