@@ -308,7 +308,7 @@ class CffnParams(_Section):
         dropout: of the heads on frozen levels.
     """
 
-    variant: Literal["paper", "residual", "pretrained", "statistics"]
+    variant: Literal["paper", "residual", "pretrained", "statistics", "expanded_statistics"]
     feature_levels: tuple[Literal[1, 2, 3, 4], ...]
     unit_norm: bool
     loss: Literal["contrastive", "supervised_contrastive", "triplet", "cross_entropy"]

@@ -78,6 +78,7 @@ def test_a_released_detector_says_what_it_says_in_pytorch(name: str, faces: list
         ("pretrained", (1, 3), 72, True),  # windows of the averaging overlap
         ("pretrained", (2, 3, 4), 64, False),
         ("statistics", (1, 2, 4), 64, True),
+        ("expanded_statistics", (2, 3), 64, False),
     ],
 )
 def test_any_network_on_frozen_layers_has_a_graph(

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from fakeface.models.cffn import (
     CFFN,
     VARIANTS,
+    ExpandedStatisticsCFFN,
     PretrainedCFFN,
     ResidualCFFN,
     StatisticsCFFN,
@@ -24,6 +25,7 @@ SHAPES = {
     "residual": [(24, 64), (48, 32), (72, 16), (96, 8)],
     "pretrained": [(24, 32), (40, 16), (80, 8), (112, 8)],
     "statistics": [(416, 1), (1120, 1), (1344, 1), (4352, 1)],
+    "expanded_statistics": [(832, 1), (2560, 1), (3168, 1), (9632, 1)],
 }
 
 
@@ -43,15 +45,23 @@ def plain_level_maps(network: Any, x: torch.Tensor) -> list[torch.Tensor]:
     if isinstance(network, StatisticsCFFN):
         statistics: dict[int, list[torch.Tensor]] = {level: [] for level in network.feature_levels}
         small = (127.5 * x + 0.5) / 128
-        for y in (small, F.interpolate(small, scale_factor=2, mode="bilinear")):
+        for scale, y in ((1, small), (2, F.interpolate(small, scale_factor=2, mode="bilinear"))):
             for level in range(1, 5):
                 for layer in network.levels[level - 1]:  # type: ignore[attr-defined]
-                    y = layer(y)
+                    before, y = y, layer(y)
                     # The stem's two layers are no block.
                     if level in statistics and "MBConv" in type(layer).__name__:
                         mean = y.mean(dim=(2, 3), keepdim=True)
                         variance = (y * y).mean(dim=(2, 3), keepdim=True) - mean * mean
                         statistics[level] += [mean, (F.relu(variance) + 1e-6).sqrt()]
+                        if isinstance(network, ExpandedStatisticsCFFN) and scale == 2:
+                            expand = getattr(layer, "_expand_conv", None)
+                            if expand is not None:
+                                before = expand(before).clamp(0, 6)
+                            inside = layer._depthwise_conv(before).clamp(0, 6)
+                            centred = inside - inside.mean(dim=(2, 3), keepdim=True)
+                            variance = centred.square().mean(dim=(2, 3), keepdim=True)
+                            statistics[level].append((variance + 1e-6).sqrt())
         return [network.heads[str(i)](torch.cat(parts, dim=1), 1) for i, parts in statistics.items()]
     if isinstance(network, PretrainedCFFN):
         x = F.interpolate((127.5 * x + 0.5) / 128, scale_factor=2, mode="bilinear")

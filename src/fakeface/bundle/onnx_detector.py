@@ -24,7 +24,7 @@ from fakeface.detector.calibration import missing_detail
 from fakeface.detector.decision import DecisionRule
 
 # Variants of the CFFN that have a graph; the others run in PyTorch.
-VARIANTS = ("pretrained", "statistics")
+VARIANTS = ("pretrained", "statistics", "expanded_statistics")
 _BUILDER = "fakeface.bundle.onnx_graph"
 _DIGITS = 32
 # Of each bundle, version and edit of the code there is another graph, of up to 15 MB.

@@ -13,7 +13,14 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from fakeface.base.lite0 import padded_weight
-from fakeface.models.cffn import SCALES, VARIANCE_FLOOR, PretrainedCFFN, StatisticsCFFN
+from fakeface.models.cffn import (
+    EXPANDED_SCALE,
+    SCALES,
+    VARIANCE_FLOOR,
+    ExpandedStatisticsCFFN,
+    PretrainedCFFN,
+    StatisticsCFFN,
+)
 
 INPUT = "x"
 
@@ -43,18 +50,22 @@ class Graph:
     def relu6(self, x: str) -> str:
         return self.add("Clip", [x, "0", "6"])
 
-    def block(self, x: str, block: Any) -> str:
-        """An inverted bottleneck: expand, filter each channel, project, add."""
+    def block(self, x: str, block: Any) -> tuple[str, str]:
+        """An inverted bottleneck: expand, filter each channel, project, add.
+
+        Returns:
+            What it puts out, and the filtered channels.
+        """
         expands = block._block_args.expand_ratio != 1
         y, first = x, block._expand_conv if expands else block._depthwise_conv
         if expands:
             y = self.relu6(self.convolution(y, block._expand_conv))
-        y = self.relu6(self.convolution(y, block._depthwise_conv))
-        y = self.convolution(y, block._project_conv)
+        filtered = self.relu6(self.convolution(y, block._depthwise_conv))
+        y = self.convolution(filtered, block._project_conv)
         same = (
             block._depthwise_conv.stride == (1, 1) and block._project_conv.out_channels == first.in_channels
         )
-        return self.add("Add", [y, x]) if same else y
+        return self.add("Add", [y, x]) if same else y, filtered
 
     def statistics(self, x: str) -> list[str]:
         """As :func:`fakeface.models.cffn.channel_statistics`."""
@@ -62,6 +73,12 @@ class Graph:
         squares = self.add("GlobalAveragePool", [self.add("Mul", [x, x])])
         variance = self.add("Relu", [self.add("Sub", [squares, self.add("Mul", [mean, mean])])])
         return [mean, self.add("Sqrt", [self.add("Add", [variance, "floor"])])]
+
+    def deviation(self, x: str) -> str:
+        """As :func:`fakeface.models.cffn.channel_deviation`."""
+        centred = self.add("Sub", [x, self.add("GlobalAveragePool", [x])])
+        variance = self.add("GlobalAveragePool", [self.add("Mul", [centred, centred])])
+        return self.add("Sqrt", [self.add("Add", [variance, "floor"])])
 
     def enlarged(self, x: str, scale: int) -> str:
         """As ``interpolate`` with ``mode="bilinear"``."""
@@ -88,7 +105,7 @@ class Graph:
 
 def frozen_levels(graph: Graph, network: PretrainedCFFN, x: str) -> list[str]:
     """The feature levels' activations of ``x``, as :meth:`PretrainedCFFN.frozen_input` gives it."""
-    statistics = isinstance(network, StatisticsCFFN)
+    statistics, expanded = (isinstance(network, kind) for kind in (StatisticsCFFN, ExpandedStatisticsCFFN))
     found: dict[int, list[str]] = {level: [] for level in network.feature_levels}
     for scale in SCALES if statistics else (1,):
         y = graph.enlarged(x, scale)
@@ -99,9 +116,11 @@ def frozen_levels(graph: Graph, network: PretrainedCFFN, x: str) -> list[str]:
                 elif isinstance(layer, nn.ReLU6):
                     y = graph.relu6(y)
                 else:
-                    y = graph.block(y, layer)
+                    y, filtered = graph.block(y, layer)
                     if statistics and level in found:
                         found[level] += graph.statistics(y)
+                        if expanded and scale == EXPANDED_SCALE:
+                            found[level].append(graph.deviation(filtered))
             if not statistics and level in found:
                 found[level].append(y)
     return [graph.joined(parts) if statistics else parts[0] for parts in found.values()]

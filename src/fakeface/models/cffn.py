@@ -292,15 +292,16 @@ class LevelHead(nn.Module):
         channels: of the level.
         dropout: share of its inputs, and of the hidden layer's outputs, that each step of a training leaves
             out (Srivastava et al., JMLR 2014).
+        hidden: numbers of the hidden layer.
     """
 
-    def __init__(self, channels: int, dropout: float = 0.0) -> None:
+    def __init__(self, channels: int, dropout: float = 0.0, hidden: int = HIDDEN) -> None:
         super().__init__()
         self.standardise = nn.BatchNorm2d(channels, affine=False)
         self.dropout = nn.Dropout(dropout)
-        self.hidden = nn.Conv2d(channels, HIDDEN, 1, bias=False)
-        self.norm = nn.BatchNorm2d(HIDDEN)
-        self.out = nn.Conv2d(HIDDEN, LEVEL_CHANNELS, 1, bias=False)
+        self.hidden = nn.Conv2d(channels, hidden, 1, bias=False)
+        self.norm = nn.BatchNorm2d(hidden)
+        self.out = nn.Conv2d(hidden, LEVEL_CHANNELS, 1, bias=False)
 
     def forward(self, x: torch.Tensor, side: int) -> torch.Tensor:
         """(B, channels, s, s) to (B, 128, side, side)."""
@@ -318,6 +319,8 @@ class PretrainedCFFN(FeatureNetwork):
     blocks = BLOCKS
     channels: tuple[int, ...] = PRETRAINED_CHANNELS
     scale = ENLARGED
+    # Numbers of each head's hidden layer.
+    hidden = HIDDEN
 
     def __init__(
         self, feature_levels: Sequence[int] = (2, 3, 4), unit_norm: bool = False, dropout: float = 0.0
@@ -325,7 +328,10 @@ class PretrainedCFFN(FeatureNetwork):
         super().__init__(feature_levels, unit_norm)
         self.levels = frozen_levels(self.blocks[: max(self.feature_levels)])
         self.heads = nn.ModuleDict(
-            {str(level): LevelHead(self.channels[level - 1], dropout) for level in self.feature_levels}
+            {
+                str(level): LevelHead(self.channels[level - 1], dropout, self.hidden)
+                for level in self.feature_levels
+            }
         )
         self._initialise(self.heads)
 
@@ -441,6 +447,16 @@ class StatisticsCFFN(PretrainedCFFN):
         """As of the parent; the largest scale counts."""
         return super().chunk_size(max(SCALES) * side, pixels)
 
+    def run_block(
+        self,
+        block: nn.Module,
+        x: torch.Tensor,
+        scale: int,  # noqa: ARG002
+    ) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """What a block puts out for (B, C, H, W) at a scale, and the statistics of it, (B, K, 1, 1) each."""
+        y = block(x)
+        return y, [channel_statistics(y)]
+
     def _run(self, x: torch.Tensor) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
         """What the levels' last blocks put out, scale by scale, and each level's statistics of its blocks."""
         x = self.frozen_input(x)
@@ -452,9 +468,12 @@ class StatisticsCFFN(PretrainedCFFN):
                 y = F.interpolate(x, scale_factor=scale, mode="bilinear", align_corners=False)
             for level, layers in enumerate(self.levels, start=1):
                 for layer in layers.children():
-                    y = layer(y)
-                    if level in statistics and not isinstance(layer, nn.Conv2d | nn.ReLU6):
-                        statistics[level].append(channel_statistics(y))
+                    if isinstance(layer, nn.Conv2d | nn.ReLU6):
+                        y = layer(y)
+                        continue
+                    y, block_numbers = self.run_block(layer, y, scale)
+                    if level in statistics:
+                        statistics[level] += block_numbers
                 if level in statistics:
                     outputs.append(y)
         return outputs, [torch.cat(parts, dim=1) for parts in statistics.values()]
@@ -484,10 +503,59 @@ class StatisticsCFFN(PretrainedCFFN):
         return super().blocks_and_maps(x)
 
 
+# A block of the network expands its input to six times as many channels, filters each of them alone, clips
+# it to 0..6, and mixes them into the few channels that it puts out. How much the clipped channels vary over
+# the picture tells what these few no longer do.
+
+# Of a level's blocks: channels between expansion and projection.
+EXPANDED_CHANNELS = (416, 1440, 1824, 5280)
+# At the picture's own scale they add nothing to these.
+EXPANDED_SCALE = 2
+
+
+def channel_deviation(x: torch.Tensor) -> torch.Tensor:
+    """(B, C, H, W) to (B, C, 1, 1): standard deviation of each channel over the picture.
+
+    Of a channel that is 6 almost everywhere, the difference of two large numbers would be all rounding.
+    """
+    variance = (x - x.mean(dim=(2, 3), keepdim=True)).square().mean(dim=(2, 3), keepdim=True)
+    return (variance + VARIANCE_FLOOR).sqrt()
+
+
+def filtered_channels(block: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    """(B, C, H, W) to what a fused block's projection is given: expanded, filtered and clipped."""
+    clip = block.get_submodule("_swish")
+    if hasattr(block, "_expand_conv"):
+        x = clip(block.get_submodule("_expand_conv")(x))
+    return clip(block.get_submodule("_depthwise_conv")(x))
+
+
+class ExpandedStatisticsCFFN(StatisticsCFFN):
+    """As :class:`StatisticsCFFN`, with deviations of the channels inside each block, enlarged twofold."""
+
+    variant = "expanded_statistics"
+    channels = tuple(map(sum, zip(STATISTICS_CHANNELS, EXPANDED_CHANNELS, strict=True)))
+    # For more than twice as many numbers: weights of less room.
+    hidden = 48
+
+    def run_block(
+        self, block: nn.Module, x: torch.Tensor, scale: int
+    ) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """As of the parent, with the deviations of what the block's projection is given."""
+        if scale != EXPANDED_SCALE:
+            return super().run_block(block, x, scale)
+        inside = filtered_channels(block, x)
+        y = block.get_submodule("_project_conv")(inside)
+        if y.shape == x.shape:
+            y = y + x
+        return y, [channel_statistics(y), channel_deviation(inside)]
+
+
 # The variants of the CFFN by the names that params.yaml gives them.
 
 VARIANTS: dict[str, type[FeatureNetwork]] = {
-    network.variant: network for network in (CFFN, ResidualCFFN, PretrainedCFFN, StatisticsCFFN)
+    network.variant: network
+    for network in (CFFN, ResidualCFFN, PretrainedCFFN, StatisticsCFFN, ExpandedStatisticsCFFN)
 }
 
 
