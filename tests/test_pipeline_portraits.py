@@ -1,4 +1,4 @@
-"""The portraits profile, made small, runs whole: one GAN and no folds, then a second GAN that only tests."""
+"""The portraits profile, made small, runs whole: one GAN and no folds, then a second that only tests."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from test_pipeline import SMALL, SMALL_KEYS, Project, stages_run
 pytestmark = pytest.mark.slow
 
 
-def pack(path: Path, seeds: range, side: int = 96, turned: bool = False) -> None:
+def pack(path: Path, seeds: range, side: int = 144, turned: bool = False) -> None:
     """A zip of square pictures, perhaps upside down."""
     with zipfile.ZipFile(path, "w") as archive:
         for seed in seeds:
@@ -46,7 +46,7 @@ def project(tmp_path_factory: pytest.TempPathFactory, photographs: list[bytes]) 
     del small["leave_one_out"]["folds"]
     for section, values in small.items():
         params[section] |= values
-    params |= {"image_size": 64, "device": "cpu", "generate": SMALL["generate"]}
+    params |= {"image_size": 128, "device": "cpu", "generate": SMALL["generate"]}
     params["cffn"] |= {"views": {"real": 1, "fake": 1}}
     params["data"]["splits"] = {"val": 0.3, "test": 0.3}
     path.write_text(yaml.safe_dump(params, sort_keys=False))
