@@ -100,7 +100,7 @@ PROFILES = {
     "'gans.unseen={loader: folder, weights: unseen.zip, architecture: stylegan2, upsampler: bilinear, test_only: true}' "
     "'held_out=[unseen]' 'leave_one_out={never_train: [unseen], folds: [unseen], seeds: 3, baseline_seeds: 3, "
     "cffn_steps: null, cn_views: 4, train_images: null, test_images: null, compared: [paper, cross_entropy, "
-    "supervised_contrastive, random_pairs, own_pairs, dct, spectrum, lite0]}' cffn.variant=statistics": "dvc repro compare",
+    "supervised_contrastive, random_pairs, own_pairs, dct, spectrum, lite0]}'": "dvc repro compare",
 }
 # One shell runs them all, on the small clone's photographs and for a few seconds.
 ZOO = [
