@@ -1,5 +1,7 @@
 """List the images of the experiment and refuse leaks between splits: python pipeline/collect.py"""
 
+import pandas as pd
+
 from fakeface.base.errors import one_line_errors
 from fakeface.data.collect import (
     collect,
@@ -20,3 +22,6 @@ if __name__ == "__main__":
         write_table(training_rows(table, params.held_out), "data/training.csv")
         write_table(test_rows(table), "data/test.csv")
         write_table(set_digests(table, params.gans), "data/sets.csv")
+        # Without a fold nothing else would be in the two folders that `compare` reads.
+        for root in ("data/leave_one_out", "data/baselines"):
+            write_table(pd.DataFrame({"fold": params.leave_one_out.folds}), f"{root}/folds.csv")
