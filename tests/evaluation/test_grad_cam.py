@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -9,13 +11,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 from conftest import make_params
+from torch import nn
 
 from fakeface.base.runtime import make_fabric
 from fakeface.detector.decision import DecisionRule
 from fakeface.detector.detector import Detector
 from fakeface.evaluation.grad_cam import central_share, grad_cam, level_cams
 from fakeface.models import cffn as pretrained_cffn
-from fakeface.models.cffn import SCALES, VARIANTS, FeatureNetwork, build_cffn, to_input
+from fakeface.models.cffn import SCALES, VARIANTS, FeatureNetwork, build_cffn, channel_statistics, to_input
 from fakeface.models.cn import ClassificationNetwork
 
 every_variant = pytest.mark.parametrize("variant", list(VARIANTS))
@@ -30,6 +33,28 @@ def detector_of(cffn: FeatureNetwork, cn: ClassificationNetwork, side: int) -> D
     return Detector(cffn, cn, DecisionRule.at(0.5), side, make_fabric(make_params(device="cpu")))
 
 
+@contextmanager
+def replaced(cffn: Any, block: nn.Module, change: Callable[[torch.Tensor], torch.Tensor]) -> Iterator[None]:
+    """Let ``change`` make something else of what ``block`` puts out."""
+    if "statistics" not in cffn.variant:
+        handle = block.register_forward_hook(lambda *given: change(given[2]))
+        yield
+        handle.remove()
+        return
+    run_block = cffn.run_block
+
+    def run_changed(layer: nn.Module, x: torch.Tensor, scale: int) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        y, numbers = run_block(layer, x, scale)
+        if layer is not block:
+            return y, numbers
+        y = change(y)
+        return y, [channel_statistics(y), *numbers[1:]]
+
+    cffn.run_block = run_changed
+    yield
+    cffn.run_block = run_block
+
+
 @torch.no_grad()
 def cams_by_finite_differences(
     cffn: Any, cn: ClassificationNetwork, x: torch.Tensor, level: int, call: int = 0
@@ -39,19 +64,17 @@ def cams_by_finite_differences(
     A network of several scales calls its blocks once a scale; ``call`` says at which they are pushed.
     """
     block = cffn.blocks[level - 1] if cffn.variant == "paper" else cffn.levels[level - 1]
-    if cffn.variant == "statistics":
+    if "statistics" in cffn.variant:
         block = block[-1]
     kept: list[torch.Tensor] = []
-    reader = block.register_forward_hook(lambda *given: kept.append(given[2].clone()))
-    before = margin(cffn, cn, x)
-    reader.remove()
+    with replaced(cffn, block, lambda y: (kept.append(y.clone()), y)[1]):
+        before = margin(cffn, cn, x)
     maps = kept[call][0]
     step = 1e-6 * torch.eye(len(maps), dtype=x.dtype)[:, :, None, None]
     copies = x.expand(len(maps), -1, -1, -1)
     calls = iter(range(len(kept)))
-    pusher = block.register_forward_hook(lambda *given: given[2] + step if next(calls) == call else given[2])
-    alpha = (margin(cffn, cn, copies) - before) / 1e-6 / maps[0].numel()
-    pusher.remove()
+    with replaced(cffn, block, lambda y: y + step if next(calls) == call else y):
+        alpha = (margin(cffn, cn, copies) - before) / 1e-6 / maps[0].numel()
     evidence = np.einsum("k,kij->ij", alpha.numpy(), maps.numpy())
     return np.maximum(-evidence, 0), np.maximum(evidence, 0)
 
