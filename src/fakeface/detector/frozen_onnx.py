@@ -13,14 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from fakeface.base.lite0 import padded_weight
-from fakeface.models.cffn import (
-    EXPANDED_SCALE,
-    SCALES,
-    VARIANCE_FLOOR,
-    ExpandedStatisticsCFFN,
-    PretrainedCFFN,
-    StatisticsCFFN,
-)
+from fakeface.models.cffn import SCALES, VARIANCE_FLOOR, PretrainedCFFN, StatisticsCFFN
 
 INPUT = "x"
 
@@ -105,7 +98,8 @@ class Graph:
 
 def frozen_levels(graph: Graph, network: PretrainedCFFN, x: str) -> list[str]:
     """The feature levels' activations of ``x``, as :meth:`PretrainedCFFN.frozen_input` gives it."""
-    statistics, expanded = (isinstance(network, kind) for kind in (StatisticsCFFN, ExpandedStatisticsCFFN))
+    statistics = isinstance(network, StatisticsCFFN)
+    inside_scales = network.inside_scales if isinstance(network, StatisticsCFFN) else ()
     found: dict[int, list[str]] = {level: [] for level in network.feature_levels}
     for scale in SCALES if statistics else (1,):
         y = graph.enlarged(x, scale)
@@ -119,7 +113,7 @@ def frozen_levels(graph: Graph, network: PretrainedCFFN, x: str) -> list[str]:
                     y, filtered = graph.block(y, layer)
                     if statistics and level in found:
                         found[level] += graph.statistics(y)
-                        if expanded and scale == EXPANDED_SCALE:
+                        if scale in inside_scales:
                             found[level].append(graph.deviation(filtered))
             if not statistics and level in found:
                 found[level].append(y)

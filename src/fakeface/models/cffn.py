@@ -420,6 +420,31 @@ def channel_statistics(x: torch.Tensor) -> torch.Tensor:
     return torch.cat([mean, (F.relu(variance) + VARIANCE_FLOOR).sqrt()], dim=1)
 
 
+# A block of the network expands its input to six times as many channels, filters each of them alone, clips
+# it to 0..6, and mixes them into the few channels that it puts out. How much the clipped channels vary over
+# the picture tells what these few no longer do.
+
+# Of a level's blocks: channels between expansion and projection.
+EXPANDED_CHANNELS = (416, 1440, 1824, 5280)
+
+
+def channel_deviation(x: torch.Tensor) -> torch.Tensor:
+    """(B, C, H, W) to (B, C, 1, 1): standard deviation of each channel over the picture.
+
+    Of a channel that is 6 almost everywhere, the difference of two large numbers would be all rounding.
+    """
+    variance = (x - x.mean(dim=(2, 3), keepdim=True)).square().mean(dim=(2, 3), keepdim=True)
+    return (variance + VARIANCE_FLOOR).sqrt()
+
+
+def filtered_channels(block: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    """(B, C, H, W) to what a fused block's projection is given: expanded, filtered and clipped."""
+    clip = block.get_submodule("_swish")
+    if hasattr(block, "_expand_conv"):
+        x = clip(block.get_submodule("_expand_conv")(x))
+    return clip(block.get_submodule("_depthwise_conv")(x))
+
+
 class StatisticsCFFN(PretrainedCFFN):
     """Heads learnt by pairs on means and deviations of all blocks of EfficientNet-Lite0, at two scales."""
 
@@ -428,6 +453,8 @@ class StatisticsCFFN(PretrainedCFFN):
     channels = STATISTICS_CHANNELS
     # Enlarged later, see `SCALES`.
     scale = 1
+    # Scales at which the channels inside the blocks count, too.
+    inside_scales: tuple[int, ...] = ()
 
     def __init__(
         self, feature_levels: Sequence[int] = (2, 3, 4), unit_norm: bool = False, dropout: float = 0.0
@@ -448,14 +475,17 @@ class StatisticsCFFN(PretrainedCFFN):
         return super().chunk_size(max(SCALES) * side, pixels)
 
     def run_block(
-        self,
-        block: nn.Module,
-        x: torch.Tensor,
-        scale: int,  # noqa: ARG002
+        self, block: nn.Module, x: torch.Tensor, scale: int
     ) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        """What a block puts out for (B, C, H, W) at a scale, and the statistics of it, (B, K, 1, 1) each."""
-        y = block(x)
-        return y, [channel_statistics(y)]
+        """What a block puts out for (B, C, H, W) at a scale, and the block's numbers, (B, K, 1, 1) each."""
+        if scale not in self.inside_scales:
+            y = block(x)
+            return y, [channel_statistics(y)]
+        inside = filtered_channels(block, x)
+        y = block.get_submodule("_project_conv")(inside)
+        if y.shape == x.shape:
+            y = y + x
+        return y, [channel_statistics(y), channel_deviation(inside)]
 
     def _run(self, x: torch.Tensor) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
         """What the levels' last blocks put out, scale by scale, and each level's statistics of its blocks."""
@@ -503,33 +533,6 @@ class StatisticsCFFN(PretrainedCFFN):
         return super().blocks_and_maps(x)
 
 
-# A block of the network expands its input to six times as many channels, filters each of them alone, clips
-# it to 0..6, and mixes them into the few channels that it puts out. How much the clipped channels vary over
-# the picture tells what these few no longer do.
-
-# Of a level's blocks: channels between expansion and projection.
-EXPANDED_CHANNELS = (416, 1440, 1824, 5280)
-# At the picture's own scale they add nothing to these.
-EXPANDED_SCALE = 2
-
-
-def channel_deviation(x: torch.Tensor) -> torch.Tensor:
-    """(B, C, H, W) to (B, C, 1, 1): standard deviation of each channel over the picture.
-
-    Of a channel that is 6 almost everywhere, the difference of two large numbers would be all rounding.
-    """
-    variance = (x - x.mean(dim=(2, 3), keepdim=True)).square().mean(dim=(2, 3), keepdim=True)
-    return (variance + VARIANCE_FLOOR).sqrt()
-
-
-def filtered_channels(block: nn.Module, x: torch.Tensor) -> torch.Tensor:
-    """(B, C, H, W) to what a fused block's projection is given: expanded, filtered and clipped."""
-    clip = block.get_submodule("_swish")
-    if hasattr(block, "_expand_conv"):
-        x = clip(block.get_submodule("_expand_conv")(x))
-    return clip(block.get_submodule("_depthwise_conv")(x))
-
-
 class ExpandedStatisticsCFFN(StatisticsCFFN):
     """As :class:`StatisticsCFFN`, with deviations of the channels inside each block, enlarged twofold."""
 
@@ -537,18 +540,8 @@ class ExpandedStatisticsCFFN(StatisticsCFFN):
     channels = tuple(map(sum, zip(STATISTICS_CHANNELS, EXPANDED_CHANNELS, strict=True)))
     # For more than twice as many numbers: weights of less room.
     hidden = 48
-
-    def run_block(
-        self, block: nn.Module, x: torch.Tensor, scale: int
-    ) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        """As of the parent, with the deviations of what the block's projection is given."""
-        if scale != EXPANDED_SCALE:
-            return super().run_block(block, x, scale)
-        inside = filtered_channels(block, x)
-        y = block.get_submodule("_project_conv")(inside)
-        if y.shape == x.shape:
-            y = y + x
-        return y, [channel_statistics(y), channel_deviation(inside)]
+    # At the picture's own scale they add nothing to these.
+    inside_scales = (2,)
 
 
 # The variants of the CFFN by the names that params.yaml gives them.
