@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from bundles import celeba_photographs
 from detector.conftest import write_set
 from PIL import Image
 
@@ -101,3 +102,23 @@ def test_swapped_faces_are_asked_about(tmp_path: Path, monkeypatch: pytest.Monke
     assert done.returncode == 0, done.stderr
     assert "2 photographs, and as many with the next one's inner face" in done.stdout
     assert done.stdout.count("AUROC") == 3
+
+
+def test_cut_off_faces_are_counted(tmp_path: Path) -> None:
+    for number, content in enumerate(celeba_photographs((1, 2))):
+        (tmp_path / f"{number}.jpg").write_bytes(content)
+    command = [
+        sys.executable,
+        str(BENCHMARKS / "cut_off.py"),
+        "--detector",
+        "celeba",
+        "--fake",
+        str(tmp_path),
+    ]
+    done = subprocess.run(command, cwd=BENCHMARKS.parent, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    whole, *cut = done.stdout.splitlines()
+    assert whole.startswith("0% cut off: 2 faces, ")
+    assert [line.split("%")[0] for line in cut] == ["10", "20", "33"]
+    # What is cut off is never called real.
+    assert cut[1].endswith("real 0.000")

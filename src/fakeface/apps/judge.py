@@ -20,7 +20,7 @@ STANDARD_INPUT = "-"
 NO_PICTURES = f"a folder without pictures ({', '.join(sorted(IMAGE_SUFFIXES))})"
 NO_FACE = "no face found"
 # A face of which more than this lies outside the picture is not called real: repeated edges look like nothing
-# that a generator makes. Of commercial fakes 94 % are found whole, 25 % without a fifth, 0 % without a third.
+# that a generator makes. benchmarks/cut_off.py measures what that hides.
 OUTSIDE = 0.1
 # Lines between the pictures of a sample sheet.
 _LINE = 2

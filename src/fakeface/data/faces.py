@@ -372,8 +372,8 @@ def largest_face(image: Image.Image, image_size: int, finder: FaceFinder) -> Ima
 
 # Sample sheets: what the training of a GAN saves, many faces edge to edge or with thin lines between them.
 
-# How far a seam stands out of the differences within a picture: of 1,600 portraits none is taken for a sheet
-# at 2.5, and 99 % of sheets are found that are made of StyleGAN portraits of 64 to 256 pixels.
+# How far a seam stands out of the differences within a picture, at least. At 2 some photographs are taken for
+# sheets, at 3 some sheets of portraits are not.
 _SEAM = 2.5
 _LEAST_CELL = 24
 _MOST_CELLS = 32
